@@ -1,0 +1,1 @@
+//! agent-portal-service
