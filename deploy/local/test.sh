@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# The tests and the servers they need.
+#   test.sh run [nextest arguments]   fresh servers, all tests, everything removed again
+#   test.sh servers                   servers that stay up; .local/test.env has their addresses
+#   test.sh servers-stop              stops those and removes their data
+
+# shellcheck source=deploy/local/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=deploy/local/servers.sh
+. "$LOCAL/servers.sh"
+# shellcheck source=deploy/local/install.sh
+. "$LOCAL/install.sh"
+
+# Test data is worthless after the run, so PostgreSQL need not wait for the disk. Many connections:
+# every test has a database and pools of its own.
+TEST_PG_OPTIONS=(max_connections=400 fsync=off synchronous_commit=off full_page_writes=off)
+TEST_ENV=$STATE/test.env
+
+test_urls() {
+  cat <<ENV
+export TEST_DATABASE_URL=postgres://postgres@127.0.0.1:$PG_PORT/postgres
+export TEST_AMQP_URL=amqp://portal:portal@127.0.0.1:$AMQP_PORT/%2f
+export TEST_REDIS_URL=redis://127.0.0.1:$REDIS_PORT/
+ENV
+}
+
+start_test_servers() {
+  servers_start "$1" no portal portal "${TEST_PG_OPTIONS[@]}" || die "the test servers did not start"
+}
+
+# The roles belong to the whole PostgreSQL, not to one database: make them once, so that tests that
+# begin at the same moment do not race to create them.
+apply_roles() {
+  [ -f "$REPO/deploy/postgres/roles.sql" ] || return 0
+  psql -q -X -v ON_ERROR_STOP=1 -d "postgres://postgres@127.0.0.1:$PG_PORT/postgres" \
+    -f "$REPO/deploy/postgres/roles.sql" >/dev/null
+}
+
+servers_up() {
+  local home
+  install_servers
+  home=$(server_home test)
+  choose_ports "$home" 23400
+  start_test_servers "$home"
+  apply_roles
+  test_urls >"$TEST_ENV"
+  say "test servers are up: . .local/test.env && cargo nextest run -p <package>"
+}
+
+servers_down() {
+  local home
+  home=$(server_home test)
+  servers_stop "$home"
+  rm -rf "${home:?}" "$TEST_ENV"
+  [ ! -L "$STATE/test" ] || rm -f "$STATE/test"
+  say "test servers are stopped"
+}
+
+# Runs on every way out; TEST_HOME is empty until there is something to remove.
+TEST_HOME=
+cleanup() {
+  local status=$?
+  trap - EXIT INT TERM
+  if [ -n "$TEST_HOME" ]; then
+    say "stopping the test servers"
+    servers_stop "$TEST_HOME" || true
+    rm -rf "${TEST_HOME:?}"
+  fi
+  exit "$status"
+}
+
+has_doc_tests() {
+  grep -rqE '^\s*//[/!]\s*```(rust|no_run|should_panic|compile_fail)?\s*$' \
+    --include='*.rs' "$REPO/crates" "$REPO/services" "$REPO/tests"
+}
+
+run_tests() {
+  local home
+  install_all
+  cd "$REPO"
+  # Compile before the servers start: a build that fails then costs nothing else.
+  say "building the tests"
+  cargo nextest run --no-run "${@:---workspace}"
+  home=$(mktemp -d "$(temp_root)/agent-portal-test.XXXXXX")
+  chmod 711 "$home"
+  trap cleanup EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  TEST_HOME=$home
+  say "starting the test servers"
+  # A place of its own for every run, so that two runs at once seldom look at the same port.
+  choose_ports "$home" $((24000 + RANDOM % 70 * 100))
+  start_test_servers "$home"
+  apply_roles
+  eval "$(test_urls)"
+  say "running the tests"
+  cargo nextest run "${@:---workspace}"
+  if [ $# = 0 ] && has_doc_tests; then
+    cargo test --workspace --doc
+  fi
+}
+
+case ${1:-run} in
+  run)
+    shift || true
+    run_tests "$@"
+    ;;
+  servers) servers_up ;;
+  servers-stop) servers_down ;;
+  *) die "usage: $0 run [nextest arguments] | servers | servers-stop" ;;
+esac
