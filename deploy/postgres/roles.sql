@@ -1,0 +1,59 @@
+-- The roles of Agent Portal. Run as a superuser against the target database, once per cluster and
+-- database; running it again changes nothing:
+--
+--   psql -v ON_ERROR_STOP=1 -d whatsapp_genesys -f deploy/postgres/roles.sql
+--
+-- Passwords are not set here: give each login role one with ALTER ROLE ... PASSWORD, or use
+-- certificates. Services own nothing, inherit nothing and cannot bypass row level security.
+-- A cross-tenant role is entered with SET LOCAL ROLE for one transaction.
+
+DO $$
+DECLARE
+    login_role text;
+    path_role text;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'agent_portal_owner') THEN
+        CREATE ROLE agent_portal_owner LOGIN NOINHERIT NOBYPASSRLS;
+    END IF;
+
+    FOREACH login_role IN ARRAY ARRAY['tenant_service', 'agent_portal_service', 'outbound_message_service'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = login_role) THEN
+            EXECUTE format('CREATE ROLE %I LOGIN NOINHERIT NOBYPASSRLS', login_role);
+        END IF;
+    END LOOP;
+
+    FOREACH path_role IN ARRAY ARRAY[
+        'portal_relay',       -- publishes outbox rows of all tenants
+        'tenant_directory',   -- finds and lists tenants
+        'portal_identity',    -- tells whether a Genesys user is known in another tenant
+        'webhook_router',     -- finds the tenant of a message that Meta reports on
+        'delivery_sweeper'    -- finds messages that are due, of all tenants
+    ] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = path_role) THEN
+            EXECUTE format('CREATE ROLE %I NOLOGIN NOINHERIT NOBYPASSRLS', path_role);
+        END IF;
+    END LOOP;
+END
+$$;
+
+GRANT portal_relay TO tenant_service, agent_portal_service, outbound_message_service;
+GRANT tenant_directory TO tenant_service;
+GRANT portal_identity TO agent_portal_service;
+GRANT webhook_router, delivery_sweeper TO outbound_message_service;
+
+DO $$
+BEGIN
+    EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
+    EXECUTE format('GRANT CONNECT, TEMPORARY, CREATE ON DATABASE %I TO agent_portal_owner', current_database());
+    EXECUTE format(
+        'GRANT CONNECT ON DATABASE %I TO tenant_service, agent_portal_service, outbound_message_service',
+        current_database()
+    );
+END
+$$;
+
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+GRANT USAGE, CREATE ON SCHEMA public TO agent_portal_owner;
+GRANT USAGE ON SCHEMA public TO
+    tenant_service, agent_portal_service, outbound_message_service,
+    portal_relay, tenant_directory, portal_identity, webhook_router, delivery_sweeper;
