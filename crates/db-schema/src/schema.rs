@@ -1,0 +1,413 @@
+// @generated automatically by Diesel CLI.
+
+diesel::table! {
+    audit_log (audit_id) {
+        audit_id -> Uuid,
+        occurred_at -> Timestamptz,
+        service -> Text,
+        #[max_length = 255]
+        tenant_id -> Nullable<Varchar>,
+        actor_kind -> Text,
+        actor_id -> Nullable<Text>,
+        action -> Text,
+        target -> Nullable<Text>,
+        outcome -> Text,
+        details -> Jsonb,
+        request_id -> Nullable<Text>,
+        traceparent -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    conversation_assignments (assignment_id) {
+        assignment_id -> Uuid,
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        conversation_id -> Uuid,
+        user_id -> Uuid,
+        status -> Text,
+        reason -> Nullable<Text>,
+        assigned_at -> Timestamptz,
+        ended_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    conversations (conversation_id) {
+        conversation_id -> Uuid,
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        #[max_length = 64]
+        phone_number_id -> Varchar,
+        #[max_length = 32]
+        wa_id -> Varchar,
+        #[max_length = 255]
+        contact_name -> Nullable<Varchar>,
+        status -> Text,
+        unread_count -> Int4,
+        last_message -> Nullable<Text>,
+        last_activity_at -> Timestamptz,
+        window_expires_at -> Nullable<Timestamptz>,
+        #[max_length = 255]
+        genesys_conversation_id -> Nullable<Varchar>,
+        version -> Int8,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    genesys_user_sessions (session_id) {
+        session_id -> Uuid,
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        user_id -> Uuid,
+        refresh_token_hash -> Bytea,
+        previous_refresh_token_hash -> Nullable<Bytea>,
+        generation -> Int4,
+        rotated_at -> Timestamptz,
+        #[max_length = 64]
+        genesys_region -> Varchar,
+        genesys_access_token -> Nullable<Bytea>,
+        genesys_refresh_token -> Nullable<Bytea>,
+        genesys_token_expires_at -> Nullable<Timestamptz>,
+        #[max_length = 400]
+        user_agent -> Nullable<Varchar>,
+        created_at -> Timestamptz,
+        last_used_at -> Timestamptz,
+        idle_expires_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        revoked_at -> Nullable<Timestamptz>,
+        revoke_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    genesys_users (user_id) {
+        user_id -> Uuid,
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        #[max_length = 255]
+        genesys_org_id -> Varchar,
+        #[max_length = 255]
+        genesys_user_id -> Varchar,
+        #[max_length = 320]
+        genesys_email -> Nullable<Varchar>,
+        #[max_length = 255]
+        name -> Varchar,
+        role -> Text,
+        is_active -> Bool,
+        genesys_version -> Nullable<Int8>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        last_login_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    idempotency_keys (tenant_id, key) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        #[max_length = 255]
+        key -> Varchar,
+        fingerprint -> Bytea,
+        status_code -> Int4,
+        response -> Jsonb,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    inbox_events (consumer, event_id) {
+        consumer -> Text,
+        event_id -> Uuid,
+        received_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    message_attempts (attempt_id) {
+        attempt_id -> Uuid,
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        message_id -> Uuid,
+        number -> Int4,
+        started_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
+        outcome -> Nullable<Text>,
+        error_class -> Nullable<Text>,
+        error_code -> Nullable<Int8>,
+        http_status -> Nullable<Int4>,
+        #[max_length = 255]
+        wamid -> Nullable<Varchar>,
+        provider_trace_id -> Nullable<Text>,
+        traceparent -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    message_status_events (status_event_id) {
+        status_event_id -> Uuid,
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        message_id -> Uuid,
+        status -> Text,
+        source -> Text,
+        changed_status -> Bool,
+        occurred_at -> Timestamptz,
+        recorded_at -> Timestamptz,
+        #[max_length = 255]
+        wamid -> Nullable<Varchar>,
+        error -> Nullable<Jsonb>,
+        pricing -> Nullable<Jsonb>,
+    }
+}
+
+diesel::table! {
+    messages (message_id) {
+        message_id -> Uuid,
+        seq -> Int8,
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        conversation_id -> Uuid,
+        #[max_length = 64]
+        phone_number_id -> Varchar,
+        #[max_length = 32]
+        from_number -> Varchar,
+        #[max_length = 32]
+        recipient -> Varchar,
+        #[sql_name = "type"]
+        #[max_length = 32]
+        type_ -> Varchar,
+        content -> Jsonb,
+        #[max_length = 255]
+        reply_to -> Nullable<Varchar>,
+        status -> Text,
+        #[max_length = 255]
+        wamid -> Nullable<Varchar>,
+        attempts -> Int4,
+        next_attempt_at -> Nullable<Timestamptz>,
+        lease_until -> Nullable<Timestamptz>,
+        error -> Nullable<Jsonb>,
+        pricing -> Nullable<Jsonb>,
+        sent_by_kind -> Text,
+        sent_by -> Text,
+        request_id -> Nullable<Text>,
+        traceparent -> Nullable<Text>,
+        expires_at -> Timestamptz,
+        accepted_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    outbox_events (event_id) {
+        event_id -> Uuid,
+        seq -> Int8,
+        service -> Text,
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        exchange -> Text,
+        routing_key -> Text,
+        subject -> Text,
+        payload -> Jsonb,
+        traceparent -> Nullable<Text>,
+        created_at -> Timestamptz,
+        published_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    platform_admins (admin_id) {
+        admin_id -> Uuid,
+        #[max_length = 320]
+        email -> Varchar,
+        #[max_length = 255]
+        name -> Varchar,
+        password_hash -> Text,
+        is_active -> Bool,
+        created_at -> Timestamptz,
+        last_login_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    relay_leases (service) {
+        service -> Text,
+        holder -> Uuid,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    sending_holds (tenant_id, phone_number_id) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        #[max_length = 64]
+        phone_number_id -> Varchar,
+        reason -> Text,
+        error_code -> Nullable<Int8>,
+        probes -> Int4,
+        since -> Timestamptz,
+        next_probe_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    signing_keys (kid) {
+        kid -> Text,
+        service -> Text,
+        algorithm -> Text,
+        public_key -> Bytea,
+        private_key -> Bytea,
+        status -> Text,
+        created_at -> Timestamptz,
+        retired_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    tenant_api_keys (key_id) {
+        key_id -> Uuid,
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        #[max_length = 255]
+        name -> Varchar,
+        #[max_length = 32]
+        prefix -> Varchar,
+        key_hash -> Bytea,
+        scopes -> Array<Nullable<Text>>,
+        created_by -> Text,
+        created_at -> Timestamptz,
+        expires_at -> Nullable<Timestamptz>,
+        last_used_at -> Nullable<Timestamptz>,
+        revoked_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    tenant_credentials (credential_id) {
+        credential_id -> Uuid,
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        kind -> Text,
+        #[max_length = 64]
+        region -> Varchar,
+        #[max_length = 255]
+        client_id -> Varchar,
+        client_secret -> Nullable<Bytea>,
+        #[max_length = 4]
+        client_secret_last4 -> Nullable<Varchar>,
+        version -> Int8,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        verified_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    tenant_whatsapp_config (config_id) {
+        config_id -> Uuid,
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        #[max_length = 64]
+        waba_id -> Varchar,
+        #[max_length = 64]
+        business_id -> Nullable<Varchar>,
+        access_token -> Bytea,
+        #[max_length = 4]
+        access_token_last4 -> Varchar,
+        #[max_length = 32]
+        access_token_fingerprint -> Varchar,
+        token_status -> Text,
+        token_error_code -> Nullable<Int8>,
+        version -> Int8,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    tenant_whatsapp_numbers (tenant_id, phone_number_id) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        #[max_length = 64]
+        phone_number_id -> Varchar,
+        config_id -> Uuid,
+        #[max_length = 32]
+        display_phone_number -> Varchar,
+        is_default -> Bool,
+        #[max_length = 16]
+        quality_rating -> Nullable<Varchar>,
+        #[max_length = 32]
+        messaging_limit -> Nullable<Varchar>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    tenants (tenant_id) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        #[max_length = 255]
+        name -> Varchar,
+        status -> Text,
+        #[max_length = 255]
+        genesys_org_id -> Nullable<Varchar>,
+        #[max_length = 64]
+        genesys_region -> Nullable<Varchar>,
+        version -> Int8,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        deleted_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    webhook_intake (intake_id) {
+        intake_id -> Uuid,
+        body_sha256 -> Bytea,
+        body -> Bytea,
+        state -> Text,
+        attempts -> Int4,
+        next_attempt_at -> Timestamptz,
+        received_at -> Timestamptz,
+        settled_at -> Nullable<Timestamptz>,
+        traceparent -> Nullable<Text>,
+    }
+}
+
+diesel::joinable!(conversations -> tenants (tenant_id));
+diesel::joinable!(genesys_users -> tenants (tenant_id));
+diesel::joinable!(messages -> tenants (tenant_id));
+diesel::joinable!(sending_holds -> tenants (tenant_id));
+diesel::joinable!(tenant_api_keys -> tenants (tenant_id));
+diesel::joinable!(tenant_credentials -> tenants (tenant_id));
+diesel::joinable!(tenant_whatsapp_config -> tenants (tenant_id));
+diesel::joinable!(tenant_whatsapp_numbers -> tenants (tenant_id));
+
+diesel::allow_tables_to_appear_in_same_query!(
+    audit_log,
+    conversation_assignments,
+    conversations,
+    genesys_user_sessions,
+    genesys_users,
+    idempotency_keys,
+    inbox_events,
+    message_attempts,
+    message_status_events,
+    messages,
+    outbox_events,
+    platform_admins,
+    relay_leases,
+    sending_holds,
+    signing_keys,
+    tenant_api_keys,
+    tenant_credentials,
+    tenant_whatsapp_config,
+    tenant_whatsapp_numbers,
+    tenants,
+    webhook_intake,
+);

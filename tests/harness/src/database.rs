@@ -1,0 +1,212 @@
+//! A database of one's own for each test, copied from a template that is migrated once.
+
+use diesel::{Connection as _, PgConnection, RunQueryDsl as _, connection::SimpleConnection as _};
+use diesel_migrations::MigrationHarness as _;
+
+/// The service that a test logs in as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceRole {
+    /// tenant-service
+    Tenant,
+    /// agent-portal-service
+    AgentPortal,
+    /// outbound-message-service
+    Outbound,
+    /// The owner, which migrations run as.
+    Owner,
+}
+
+impl ServiceRole {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant_service",
+            Self::AgentPortal => "agent_portal_service",
+            Self::Outbound => "outbound_message_service",
+            Self::Owner => "agent_portal_owner",
+        }
+    }
+}
+
+/// A migrated database, dropped with the value.
+#[derive(Debug)]
+pub struct TestDb {
+    name: String,
+    server: String,
+}
+
+impl TestDb {
+    /// Copies the template, which is made first when there is none for these migrations.
+    pub fn new() -> Self {
+        let db = Self::empty_name();
+        let template = ensure_template(&db.server);
+        db.create(&format!(" TEMPLATE {template}"));
+        db
+    }
+
+    /// A database with the roles of `deploy/postgres/roles.sql` and no tables.
+    pub fn unmigrated() -> Self {
+        let db = Self::empty_name();
+        db.create("");
+        apply_roles(&mut connect(&db.superuser_url()));
+        db
+    }
+
+    /// The URL for one of the services' roles.
+    pub fn url(&self, role: ServiceRole) -> String {
+        let superuser = self.superuser_url();
+        let (scheme, rest) = superuser.split_once("://").expect("a URL has a scheme");
+        let host = rest.split_once('@').map_or(rest, |(_, host)| host);
+        format!("{scheme}://{}@{host}", role.name())
+    }
+
+    /// The superuser's URL, who sees all rows: for looking at the outcome, never for the code under
+    /// test.
+    pub fn superuser_url(&self) -> String {
+        with_database(&self.server, &self.name)
+    }
+
+    /// Runs one query as superuser and gives its only column as text, row by row (`''` for NULL).
+    pub fn query(&self, sql: &str) -> Vec<String> {
+        query_as(&self.superuser_url(), None, sql).expect("the query runs")
+    }
+
+    /// Runs one query logged in as `role`, with `tenant` set for the transaction as services do.
+    pub fn query_as(
+        &self,
+        role: ServiceRole,
+        tenant: Option<&str>,
+        sql: &str,
+    ) -> Result<Vec<String>, diesel::result::Error> {
+        query_as(&self.url(role), tenant, sql)
+    }
+
+    /// Runs statements as superuser.
+    pub fn execute(&self, sql: &str) {
+        connect(&self.superuser_url())
+            .batch_execute(sql)
+            .expect("the statements run");
+    }
+
+    fn empty_name() -> Self {
+        Self {
+            name: format!("test_{}", uuid::Uuid::now_v7().simple()),
+            server: super::required("TEST_DATABASE_URL"),
+        }
+    }
+
+    fn create(&self, how: &str) {
+        connect(&self.server)
+            .batch_execute(&format!("CREATE DATABASE {}{how}", self.name))
+            .expect("the test database is created");
+    }
+}
+
+impl Default for TestDb {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for TestDb {
+    fn drop(&mut self) {
+        // Best effort: the server itself is thrown away after the run.
+        if let Ok(mut conn) = PgConnection::establish(&self.server) {
+            drop(conn.batch_execute(&format!(
+                "DROP DATABASE IF EXISTS {} WITH (FORCE)",
+                self.name
+            )));
+        }
+    }
+}
+
+#[derive(diesel::QueryableByName)]
+struct Cell {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    value: String,
+}
+
+fn query_as(
+    url: &str,
+    tenant: Option<&str>,
+    sql: &str,
+) -> Result<Vec<String>, diesel::result::Error> {
+    let mut conn = connect(url);
+    conn.batch_execute("BEGIN")?;
+    if let Some(tenant) = tenant {
+        conn.batch_execute(&format!("SET LOCAL app.tenant_id = '{tenant}'"))?;
+    }
+    let wrapped = format!("SELECT coalesce(q.c::text, '') AS value FROM ({sql}) AS q (c)");
+    let rows = diesel::sql_query(wrapped).load::<Cell>(&mut conn)?;
+    conn.batch_execute("COMMIT")?;
+    Ok(rows.into_iter().map(|cell| cell.value).collect())
+}
+
+fn connect(url: &str) -> PgConnection {
+    PgConnection::establish(url).expect("the test database server answers")
+}
+
+fn with_database(server: &str, name: &str) -> String {
+    let (base, _) = server
+        .rsplit_once('/')
+        .expect("a database URL names a database");
+    format!("{base}/{name}")
+}
+
+fn apply_roles(conn: &mut PgConnection) {
+    // Roles belong to the whole server: two tests that create them at once would collide.
+    conn.batch_execute("SELECT pg_advisory_lock(727001)")
+        .expect("lock");
+    conn.batch_execute(include_str!("../../../deploy/postgres/roles.sql"))
+        .expect("roles.sql runs");
+    conn.batch_execute("SELECT pg_advisory_unlock(727001)")
+        .expect("unlock");
+}
+
+/// Makes the template for exactly these migrations, once, whichever test comes first.
+fn ensure_template(server: &str) -> String {
+    let fingerprint = uuid::Uuid::new_v5(
+        &uuid::Uuid::NAMESPACE_OID,
+        format!(
+            "{}{}",
+            env!("TEMPLATE_FINGERPRINT"),
+            include_str!("../../../deploy/postgres/roles.sql")
+        )
+        .as_bytes(),
+    );
+    let name = format!("portal_template_{}", fingerprint.simple());
+    let mut admin = connect(server);
+    admin
+        .batch_execute("SELECT pg_advisory_lock(727002)")
+        .expect("lock");
+    let exists = diesel::sql_query(format!(
+        "SELECT count(*)::text AS value FROM pg_database WHERE datname = '{name}'"
+    ))
+    .get_result::<Cell>(&mut admin)
+    .expect("the catalogue answers");
+    if exists.value == "0" {
+        let building = format!("{name}_building");
+        admin
+            .batch_execute(&format!("DROP DATABASE IF EXISTS {building} WITH (FORCE)"))
+            .expect("a half-made template goes");
+        admin
+            .batch_execute(&format!("CREATE DATABASE {building}"))
+            .expect("create template");
+        let superuser = with_database(server, &building);
+        apply_roles(&mut connect(&superuser));
+        let mut owner = connect(&superuser);
+        owner
+            .batch_execute("SET ROLE agent_portal_owner")
+            .expect("become owner");
+        owner
+            .run_pending_migrations(portal_db_schema::MIGRATIONS)
+            .expect("the migrations apply");
+        drop(owner);
+        admin
+            .batch_execute(&format!("ALTER DATABASE {building} RENAME TO {name}"))
+            .expect("the template is ready");
+    }
+    admin
+        .batch_execute("SELECT pg_advisory_unlock(727002)")
+        .expect("unlock");
+    name
+}
