@@ -2,7 +2,11 @@
 # Installs what is missing on Debian 12, from Debian's packages only. Sourced after lib.sh.
 # Nothing is done, and no right is needed, when everything is present.
 
+# The newest that Rust 1.95 compiles, for where no ready-made program is to be had.
 NEXTEST_VERSION=0.9.143
+
+# shellcheck source=deploy/checks/tools.sh
+. "$REPO/deploy/checks/tools.sh"
 
 missing_packages() {
   [ -x /usr/lib/postgresql/15/bin/postgres ] || echo postgresql-15
@@ -21,6 +25,8 @@ missing_packages() {
   # aws-lc is C and built with cmake; diesel links the PostgreSQL client library.
   have cmake || echo cmake
   have pkg-config || echo pkg-config
+  # The HTTP clients read the system's certificates.
+  [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
   [ -e /usr/include/postgresql/libpq-fe.h ] || echo libpq-dev
 }
 
@@ -43,6 +49,12 @@ allow_service_starts() {
 install_servers() {
   local -a packages
   mapfile -t packages < <(missing_packages)
+  apt_install "${packages[@]}"
+}
+
+# apt_install PACKAGE...: does nothing when none is given.
+apt_install() {
+  local -a packages=("$@")
   [ "${#packages[@]}" -gt 0 ] || return 0
   if [ "$(id -u)" != 0 ] || ! have apt-get; then
     die "these Debian packages are missing: ${packages[*]}. Install them, or run this as root on Debian 12"
@@ -61,8 +73,11 @@ install_servers() {
 
 install_nextest() {
   cargo nextest --version >/dev/null 2>&1 && return 0
-  # A current cargo-nextest; --locked is the set of versions its authors tested.
-  say "installing cargo-nextest $NEXTEST_VERSION (some minutes)"
+  # The ready-made program takes seconds; compiling it, some minutes.
+  say "installing cargo-nextest"
+  if tools_install "$(grep -o '^.*cargo-nextest==.*' "$REPO/deploy/checks/requirements.txt")"; then
+    cargo nextest --version >/dev/null 2>&1 && return 0
+  fi
   cargo install --quiet --locked cargo-nextest --version "$NEXTEST_VERSION"
 }
 

@@ -9,7 +9,7 @@ REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 LOCAL=$REPO/deploy/local
 # The one ignored data folder: databases, secrets, logs, pid files.
 STATE=${PORTAL_STATE:-$REPO/.local}
-readonly REPO LOCAL STATE
+export REPO LOCAL STATE
 
 STARTED_AT=$(date +%s)
 

@@ -18,7 +18,7 @@ pg_start() {
   if [ "$(id -u)" = 0 ]; then
     install -d -o postgres -g postgres -m 700 "$home/pg"
   else
-    mkdir -p -m 700 "$home/pg"
+    install -d -m 700 "$home/pg"
   fi
   if [ ! -s "$home/pg/PG_VERSION" ]; then
     # C.UTF-8 is always there; other locales often are not, and initdb then fails.

@@ -37,7 +37,7 @@ rabbit_start() {
   local home=$1 amqp=$2 dist=$3 epmd=$4 user=$5 password=$6 sbin
   if rabbit_running "$home"; then return 0; fi
   sbin=$(rabbit_sbin) || die "RabbitMQ's own scripts are not installed"
-  mkdir -p -m 700 "$home/rabbit"
+  install -d -m 700 "$home/rabbit"
   mkdir -p "$home"/rabbit/{home,mnesia,log,etc}
   rm -f "$home/rabbit/rabbit.pid"
   cat >"$home/rabbit/etc/rabbitmq.conf" <<CONF
@@ -55,7 +55,7 @@ CONF
   # setsid: Ctrl-C in the terminal must not reach it before the services have stopped.
   (
     rabbit_env "$home" "$amqp" "$dist" "$epmd"
-    cd "$home/rabbit"
+    cd "$home/rabbit" || exit 1
     exec setsid "$sbin/rabbitmq-server" >"$home/rabbit/log/stdout.log" 2>&1 </dev/null
   ) &
   wait_until 120 rabbit_listens "$home" "$amqp" ||

@@ -7,7 +7,7 @@ redis_running() { pid_alive "$1/redis/redis.pid" redis-server; }
 redis_start() {
   local home=$1 port=$2 persist=$3
   if redis_running "$home"; then return 0; fi
-  mkdir -p -m 700 "$home/redis"
+  install -d -m 700 "$home/redis"
   # Without --dir it would write into the current folder.
   redis-server --port "$port" --bind 127.0.0.1 --dir "$home/redis" --save '' \
     --appendonly "$persist" --appendfsync everysec --daemonize yes \

@@ -15,8 +15,16 @@ servers_running() { pg_running "$1" && redis_running "$1" && rabbit_running "$1"
 # below the range that the kernel hands to outgoing connections, and none is a server's usual port.
 choose_ports() {
   local home=$1 base=$2
-  PG_PORT=$(pg_running "$home" && kept_port "$home" PG_PORT || free_port "${PG_PORT:-$((base + 32))}")
-  REDIS_PORT=$(redis_running "$home" && kept_port "$home" REDIS_PORT || free_port "${REDIS_PORT:-$((base + 79))}")
+  if pg_running "$home"; then
+    PG_PORT=$(kept_port "$home" PG_PORT)
+  else
+    PG_PORT=$(free_port "${PG_PORT:-$((base + 32))}")
+  fi
+  if redis_running "$home"; then
+    REDIS_PORT=$(kept_port "$home" REDIS_PORT)
+  else
+    REDIS_PORT=$(free_port "${REDIS_PORT:-$((base + 79))}")
+  fi
   if rabbit_running "$home"; then
     AMQP_PORT=$(kept_port "$home" AMQP_PORT)
     AMQP_DIST_PORT=$(kept_port "$home" AMQP_DIST_PORT)

@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Every check that is not a test. All of them run, so that one call shows everything; the exit code says
+# whether any failed. `lint.sh NAME...` runs only those.
+
+# shellcheck source=deploy/local/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../local/lib.sh"
+# shellcheck source=deploy/local/rabbitmq.sh
+. "$LOCAL/rabbitmq.sh"
+# shellcheck source=deploy/local/install.sh
+. "$LOCAL/install.sh"
+# shellcheck source=deploy/local/gateway.sh
+. "$LOCAL/gateway.sh"
+
+ALL_CHECKS=(format shell yaml python dockerfile compose kubernetes gateway sql openapi dependencies licences clippy)
+# The oldest and the newest Kubernetes that the manifests are meant for.
+KUBERNETES_VERSIONS=(1.31 1.33 1.35)
+
+WORK=$(mktemp -d "$(temp_root)/agent-portal-lint.XXXXXX")
+chmod 711 "$WORK"
+trap 'rm -rf "$WORK"' EXIT
+
+check_format() { cargo fmt --all --check; }
+
+check_shell() {
+  mapfile -t scripts < <(git ls-files -co --exclude-standard '*.sh' .ci/run)
+  shellcheck -x "${scripts[@]}"
+}
+
+check_yaml() { yamllint --strict .; }
+
+check_python() { PYTHONPYCACHEPREFIX=$WORK/pycache python3 -m py_compile deploy/checks/*.py; }
+
+check_dockerfile() { hadolint deploy/Dockerfile; }
+
+# The client reads the whole file, fills in the variables and refuses what it does not know. The
+# example environment lacks only the secrets, which get a stand-in here.
+check_compose() {
+  sed -E 's/^([A-Z0-9_]+)=$/\1=stand-in/' .env.example >"$WORK/compose.env"
+  docker-compose --env-file "$WORK/compose.env" --profile '*' -f docker-compose.yml config --quiet
+}
+
+check_kubernetes() {
+  local overlay version out
+  for overlay in k8s/overlays/*/; do
+    out=$WORK/$(basename "$overlay").yaml
+    kubectl kustomize "$overlay" >"$out" || return 1
+    for version in "${KUBERNETES_VERSIONS[@]}"; do
+      kubernetes-validate -k "$version" --strict --quiet "$out" >"$WORK/validate.log" 2>&1 ||
+        { cat "$WORK/validate.log" && return 1; }
+      # A kind without a schema is only a warning to the tool.
+      if grep -q WARN "$WORK/validate.log"; then
+        cat "$WORK/validate.log"
+        return 1
+      fi
+    done
+    python3 deploy/checks/k8s_policy.py "$out" || return 1
+  done
+}
+
+check_gateway() {
+  mkdir -p "$WORK/gateway"
+  gateway_files "$WORK/gateway" 3000
+  # nginx opens the access log even to test the file.
+  gateway_check "$WORK/gateway"
+}
+
+check_sql() { squawk migrations/*/up.sql; }
+
+check_openapi() {
+  local document found=0
+  for document in services/*/openapi.json; do
+    [ -e "$document" ] || continue
+    found=1
+    openapi-spec-validator "$document" || return 1
+  done
+  [ "$found" = 1 ] || echo "no OpenAPI document is committed yet"
+}
+
+check_dependencies() { cargo-shear --locked --deny-warnings; }
+
+check_licences() {
+  local -a checks=(bans licenses sources)
+  if [ -d "${ADVISORY_DB:-}" ]; then
+    checks+=(advisories)
+  else
+    echo "advisories are not checked: ADVISORY_DB names no copy of the RustSec database"
+  fi
+  cargo-deny --locked check --hide-inclusion-graph "${checks[@]}"
+}
+
+check_clippy() { cargo clippy --workspace --all-targets --locked -- -D warnings; }
+
+failed=()
+run_check() {
+  local name=$1 begun
+  begun=$(date +%s)
+  if "check_$name" >"$WORK/$name.log" 2>&1; then
+    say "ok      $name ($(($(date +%s) - begun)) s)"
+  else
+    say "FAILED  $name"
+    failed+=("$name")
+  fi
+  # What a check has to say is shown when it failed, and when it left something out.
+  if [[ " ${failed[*]} " == *" $name "* ]] || [ "$(wc -l <"$WORK/$name.log")" -le 2 ]; then
+    sed 's/^/        /' "$WORK/$name.log"
+  fi
+}
+
+cd "$REPO"
+require_rust
+install_servers
+tools_install || die "the checkers could not be installed"
+for name in "${@:-${ALL_CHECKS[@]}}"; do
+  declare -F "check_$name" >/dev/null || die "there is no check '$name'; there are: ${ALL_CHECKS[*]}"
+  run_check "$name"
+done
+[ "${#failed[@]}" = 0 ] || die "failed: ${failed[*]}"
