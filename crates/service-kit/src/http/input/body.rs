@@ -1,0 +1,228 @@
+//! JSON bodies.
+
+use actix_web::{
+    FromRequest, HttpRequest,
+    dev::Payload,
+    http::{StatusCode, header},
+    web,
+};
+use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture};
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+use super::report;
+use crate::error::{ApiError, FieldErrors};
+
+/// The largest body that [`ValidJson`] reads; app data set by the server.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyLimit(pub usize);
+
+impl Default for BodyLimit {
+    fn default() -> Self {
+        Self(256 * 1024)
+    }
+}
+
+/// Extractor: a JSON body.
+///
+/// Another content type answers 415, a larger body 413, broken JSON 400 `INVALID_JSON`, fields
+/// that do not fit 400 `VALIDATION_FAILED` with all of them.
+#[derive(Debug, Clone)]
+pub struct ValidJson<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for ValidJson<T> {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let limit = request
+            .app_data::<web::Data<BodyLimit>>()
+            .map_or_else(BodyLimit::default, |limit| *limit.get_ref());
+        let typed = is_json(request);
+        let declared = declared_length(request);
+        let mut payload = payload.take();
+        async move {
+            if !typed {
+                return Err(ApiError::new(
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    "UNSUPPORTED_MEDIA_TYPE",
+                    "The body must be JSON: send the header Content-Type: application/json.",
+                ));
+            }
+            if declared.is_some_and(|length| length > limit.0) {
+                return Err(too_large(limit));
+            }
+            let mut body = web::BytesMut::new();
+            while let Some(chunk) = payload.next().await {
+                let chunk = chunk.map_err(|error| {
+                    ApiError::bad_request("BODY_INCOMPLETE", "The body did not arrive whole.")
+                        .with_source(anyhow::anyhow!("{error}"))
+                })?;
+                if body.len() + chunk.len() > limit.0 {
+                    return Err(too_large(limit));
+                }
+                body.extend_from_slice(&chunk);
+            }
+            parse_json(&body).map(Self)
+        }
+        .boxed_local()
+    }
+}
+
+fn is_json(request: &HttpRequest) -> bool {
+    let essence = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next());
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+}
+
+fn declared_length(request: &HttpRequest) -> Option<usize> {
+    request
+        .headers()
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
+fn too_large(limit: BodyLimit) -> ApiError {
+    ApiError::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "BODY_TOO_LARGE",
+        format!("The body is larger than {} bytes.", limit.0),
+    )
+}
+
+/// Reads a JSON text as [`ValidJson`] does, for handlers that need the raw body too.
+pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let parsed = serde_path_to_error::deserialize::<_, T>(&mut deserializer);
+    let error = match parsed {
+        Ok(value) => {
+            deserializer.end().map_err(|error| invalid_json(&error))?;
+            return Ok(value);
+        }
+        Err(error) => error,
+    };
+    if matches!(
+        error.inner().classify(),
+        Category::Syntax | Category::Eof | Category::Io
+    ) {
+        return Err(invalid_json(error.inner()));
+    }
+    let value = serde_json::from_slice(body).map_err(|error| invalid_json(&error))?;
+    let mut fields = report::every_bad_field::<T>(value);
+    if fields.is_empty() {
+        // Only the text shows it, as a field that is given twice.
+        let (field, message) = report::describe(error.path(), &error.inner().to_string());
+        fields = FieldErrors::new();
+        fields.add(field.unwrap_or_else(|| "body".to_owned()), message);
+    }
+    Err(ApiError::validation(&fields))
+}
+
+fn invalid_json(error: &serde_json::Error) -> ApiError {
+    ApiError::bad_request(
+        "INVALID_JSON",
+        format!(
+            "The body is not valid JSON: see line {}, column {}.",
+            error.line(),
+            error.column()
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Order {
+        to: String,
+        count: u8,
+        #[serde(default)]
+        items: Vec<Item>,
+        note: Option<String>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Item {
+        size: u8,
+    }
+
+    fn fields(body: &str) -> Vec<(String, String)> {
+        let error = parse_json::<Order>(body.as_bytes()).unwrap_err();
+        assert_eq!(error.code(), "VALIDATION_FAILED");
+        let details = error.details().unwrap().as_array().unwrap().clone();
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        details
+            .iter()
+            .map(|d| (text(&d["field"]), text(&d["message"])))
+            .collect()
+    }
+
+    #[test]
+    fn every_bad_field_of_a_body_is_named() {
+        let body = json!({"to": 7, "extra": 1, "items": [{"size": 1}, {"size": "big", "x": 0}]});
+        let mut found = fields(&body.to_string());
+        found.sort();
+        let names: Vec<&str> = found.iter().map(|(field, _)| field.as_str()).collect();
+        assert_eq!(
+            names,
+            ["count", "extra", "items[1].size", "items[1].x", "to"]
+        );
+    }
+
+    #[test]
+    fn messages_do_not_quote_values() {
+        let found = fields(r#"{"to": "x", "count": "s3cret"}"#);
+        assert_eq!(found, [("count".to_owned(), "must be u8".to_owned())]);
+    }
+
+    #[test]
+    fn a_field_given_twice_is_named() {
+        let found = fields(r#"{"to": "x", "to": "y", "count": 1}"#);
+        assert_eq!(found, [("to".to_owned(), "is given twice".to_owned())]);
+    }
+
+    #[test]
+    fn bodies_that_are_no_objects_are_refused() {
+        for body in ["7", "[]", "null", "\"x\""] {
+            assert!(parse_json::<Order>(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn broken_json_is_another_error() {
+        for body in ["", "{", "{\"to\": }", "{} x", "{\"to\":\"\u{1}\"}"] {
+            let error = parse_json::<serde_json::Value>(body.as_bytes()).unwrap_err();
+            assert_eq!(error.code(), "INVALID_JSON", "{body:?}");
+        }
+        assert_eq!(
+            parse_json::<Order>(b"{\"to\":\"\xff\"}")
+                .unwrap_err()
+                .code(),
+            "INVALID_JSON"
+        );
+    }
+
+    #[test]
+    fn good_bodies_pass() {
+        let order: Order = parse_json(br#"{"to":"a","count":2,"items":[{"size":1}]}"#).unwrap();
+        let expected = Order {
+            to: "a".into(),
+            count: 2,
+            items: vec![Item { size: 1 }],
+            note: None,
+        };
+        assert_eq!(order, expected);
+    }
+}

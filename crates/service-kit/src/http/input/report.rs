@@ -1,0 +1,164 @@
+//! Turns serde's errors into field names and sentences, without the caller's values.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_path_to_error::{Path, Segment};
+
+use crate::error::FieldErrors;
+
+/// More than a form has; a hostile body gets no longer list.
+const MAX_REPORTED: usize = 50;
+
+/// The field (unless the whole input is meant) and what is wrong with it.
+pub(super) fn describe(path: &Path, text: &str) -> (Option<String>, String) {
+    let base = path.to_string();
+    let base = if base == "." { String::new() } else { base };
+    let child = |start: &str| {
+        text.split_once(start)
+            .and_then(|(_, rest)| rest.split('`').next())
+    };
+    let join = |name: &str| {
+        let joined = base == name || base.ends_with(&format!(".{name}"));
+        match (base.is_empty(), joined) {
+            (true, _) => name.to_owned(),
+            (_, true) => base.clone(),
+            _ => format!("{base}.{name}"),
+        }
+    };
+    if let Some(name) = child("unknown field `") {
+        (Some(join(name)), "is not a known field".to_owned())
+    } else if let Some(name) = child("missing field `") {
+        (Some(join(name)), "is missing".to_owned())
+    } else if let Some(name) = child("duplicate field `") {
+        (Some(join(name)), "is given twice".to_owned())
+    } else {
+        ((!base.is_empty()).then_some(base), without_values(text))
+    }
+}
+
+/// serde quotes what it found; keep what it expected.
+pub(super) fn without_values(text: &str) -> String {
+    let text = text.split(" at line ").next().unwrap_or(text);
+    let quotes = [
+        "invalid type",
+        "invalid value",
+        "unknown variant",
+        "invalid length",
+    ];
+    if quotes.iter().any(|start| text.starts_with(start)) {
+        let expected = text
+            .rsplit_once("expected ")
+            .map_or("another form", |(_, rest)| rest);
+        format!("must be {expected}")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// Finds every bad field of a body that did not fit, by repairing one after the other in a copy.
+///
+/// The copy is thrown away: a repaired body is never accepted.
+pub(super) fn every_bad_field<T: DeserializeOwned>(mut body: Value) -> FieldErrors {
+    let mut errors = FieldErrors::new();
+    let mut reported: Vec<String> = Vec::new();
+    while reported.len() < MAX_REPORTED {
+        let Some(bad) = first_bad_field::<T>(&body) else {
+            break;
+        };
+        let field = bad.field.clone().unwrap_or_else(|| "body".to_owned());
+        if reported.contains(&field) {
+            break;
+        }
+        errors.add(field.clone(), bad.message.clone());
+        reported.push(field);
+        let Some(repaired) = repair::<T>(&body, &bad) else {
+            break;
+        };
+        body = repaired;
+    }
+    errors
+}
+
+struct Bad {
+    field: Option<String>,
+    message: String,
+    pointer: Vec<Segment>,
+    is_unknown: bool,
+}
+
+fn first_bad_field<T: DeserializeOwned>(body: &Value) -> Option<Bad> {
+    // Through text, not `from_value`: types that keep raw JSON only read from text.
+    let text = body.to_string();
+    let mut deserializer = serde_json::Deserializer::from_str(&text);
+    let error = serde_path_to_error::deserialize::<_, T>(&mut deserializer).err()?;
+    let cause = error.inner().to_string();
+    let (field, message) = describe(error.path(), &cause);
+    let is_unknown = cause.starts_with("unknown field");
+    let mut pointer: Vec<Segment> = error.path().iter().cloned().collect();
+    for start in ["unknown field `", "missing field `"] {
+        if let Some(name) = cause
+            .split_once(start)
+            .and_then(|(_, rest)| rest.split('`').next())
+        {
+            let last = pointer.last().map(ToString::to_string);
+            if last.as_deref() != Some(name) {
+                pointer.push(Segment::Map {
+                    key: name.to_owned(),
+                });
+            }
+        }
+    }
+    Some(Bad {
+        field,
+        message,
+        pointer,
+        is_unknown,
+    })
+}
+
+fn repair<T: DeserializeOwned>(body: &Value, bad: &Bad) -> Option<Value> {
+    if bad.is_unknown {
+        return with_field(body, &bad.pointer, None);
+    }
+    // Any value that lets the reading go past the field will do.
+    let stand_ins = [
+        Value::Null,
+        Value::from(""),
+        Value::from(0),
+        Value::from(false),
+        Value::Array(Vec::new()),
+        Value::Object(serde_json::Map::new()),
+    ];
+    stand_ins.into_iter().find_map(|stand_in| {
+        let repaired = with_field(body, &bad.pointer, Some(stand_in))?;
+        let next = first_bad_field::<T>(&repaired);
+        let is_past = next.is_none_or(|next| next.field != bad.field);
+        is_past.then_some(repaired)
+    })
+}
+
+fn with_field(body: &Value, pointer: &[Segment], value: Option<Value>) -> Option<Value> {
+    let (last, parents) = pointer.split_last()?;
+    let mut copy = body.clone();
+    let mut place = &mut copy;
+    for segment in parents {
+        place = match segment {
+            Segment::Map { key } => place.get_mut(key)?,
+            Segment::Seq { index } => place.get_mut(index)?,
+            Segment::Enum { .. } | Segment::Unknown => return None,
+        };
+    }
+    match (last, place, value) {
+        (Segment::Map { key }, Value::Object(object), None) => {
+            object.remove(key)?;
+        }
+        (Segment::Map { key }, Value::Object(object), Some(value)) => {
+            object.insert(key.clone(), value);
+        }
+        (Segment::Seq { index }, Value::Array(items), Some(value)) => {
+            *items.get_mut(*index)? = value;
+        }
+        _ => return None,
+    }
+    Some(copy)
+}

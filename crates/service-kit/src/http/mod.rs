@@ -1,0 +1,19 @@
+//! Conventions of our HTTP doors: request ids, validated input, paging, client addresses, headers.
+
+mod address;
+mod boundary;
+mod input;
+mod page;
+mod patch;
+mod request_id;
+mod root_span;
+
+pub use address::{ClientAddress, InvalidProxy, TrustedProxies};
+pub use input::{BodyLimit, ValidJson, ValidPath, ValidQuery, parse_json};
+pub use page::{DEFAULT_LIMIT, MAX_LIMIT, Page};
+pub use patch::double_option;
+pub use request_id::RequestId;
+
+pub(crate) use boundary::{KnownPaths, boundary, cors, method_name, no_route, security_headers};
+pub(crate) use request_id::with_request_id;
+pub(crate) use root_span::RootSpan;
