@@ -21,9 +21,7 @@ missing_packages() {
   have setsid || echo util-linux
   have cc || echo gcc
   have cc || echo libc6-dev
-  have make || echo make
-  # aws-lc is C and built with cmake; diesel links the PostgreSQL client library.
-  have cmake || echo cmake
+  # diesel links the PostgreSQL client library.
   have pkg-config || echo pkg-config
   # The HTTP clients read the system's certificates.
   [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
