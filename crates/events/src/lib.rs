@@ -1,1 +1,19 @@
-//! portal-events
+//! Events between services, over RabbitMQ.
+//!
+//! A change and the event that tells of it are committed together ([`outbox_event`] makes the row);
+//! [`Relay`] publishes what is committed, at least once and in order for each subject;
+//! [`Consumers`] hands deliveries to a [`Handler`] and acknowledges them after it is done.
+#![warn(missing_docs)]
+
+mod broker;
+pub mod catalogue;
+mod consumer;
+mod envelope;
+mod publisher;
+mod relay;
+pub mod topology;
+
+pub use broker::{BrokerOptions, BrokerState};
+pub use consumer::{Consumers, Delivery, Handled, Handler};
+pub use envelope::{Envelope, EventContext, Source, outbox_event, outbox_work};
+pub use relay::{Relay, RelayWaker};

@@ -1,0 +1,195 @@
+//! The events of the contract, typed. Fields are only ever added within a version.
+
+use chrono::{DateTime, Utc};
+use portal_types::{ConversationId, MessageId, Role, SessionId, TenantId, UserId};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// What an event says.
+pub trait EventData: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The event type, which is the routing key.
+    const TYPE: &'static str;
+    /// The version of the data.
+    const VERSION: u32 = 1;
+    /// The id of the entity: events of one subject are published in the order of their commits.
+    fn subject(&self) -> String;
+}
+
+macro_rules! event {
+    ($(#[$doc:meta])* $name:ident = $type:literal, subject $subject:ident,
+     { $($(#[$field_attr:meta])* $field:ident: $field_type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Serialize, Deserialize)]
+        #[allow(missing_docs, clippy::allow_attributes, reason = "the fields are the event contract's")]
+        pub struct $name {
+            $($(#[$field_attr])* pub $field: $field_type,)*
+        }
+
+        impl EventData for $name {
+            const TYPE: &'static str = $type;
+
+            fn subject(&self) -> String {
+                self.$subject.to_string()
+            }
+        }
+    };
+}
+
+event!(
+    /// A tenant was created.
+    TenantCreated = "tenant.created", subject tenant_id,
+    { tenant_id: TenantId, name: String, status: String, changed: Vec<String>, }
+);
+event!(
+    /// A tenant's master data changed.
+    TenantUpdated = "tenant.updated", subject tenant_id,
+    { tenant_id: TenantId, name: String, status: String, changed: Vec<String>, }
+);
+event!(
+    /// A tenant was suspended: nobody of it signs in or sends.
+    TenantSuspended = "tenant.suspended", subject tenant_id,
+    { tenant_id: TenantId, name: String, status: String, changed: Vec<String>, }
+);
+event!(
+    /// A suspended tenant works again.
+    TenantResumed = "tenant.resumed", subject tenant_id,
+    { tenant_id: TenantId, name: String, status: String, changed: Vec<String>, }
+);
+event!(
+    /// A tenant was deleted (its data is kept until it is erased).
+    TenantDeleted = "tenant.deleted", subject tenant_id,
+    { tenant_id: TenantId, name: String, status: String, changed: Vec<String>, }
+);
+event!(
+    /// A tenant was given a Genesys organization.
+    TenantGenesysOrgMapped = "tenant.genesys_org.mapped", subject tenant_id,
+    { tenant_id: TenantId, genesys_org_id: Option<String>, previous: Option<String>, }
+);
+event!(
+    /// A tenant's WhatsApp configuration was written.
+    TenantWhatsappConfigured = "tenant.whatsapp.configured", subject tenant_id,
+    {
+        tenant_id: TenantId, waba_id: String, phone_number_id: String,
+        display_phone_number: String,
+    }
+);
+event!(
+    /// A tenant's WhatsApp configuration was removed.
+    TenantWhatsappRemoved = "tenant.whatsapp.removed", subject tenant_id,
+    {
+        tenant_id: TenantId, waba_id: String, phone_number_id: String,
+        display_phone_number: String,
+    }
+);
+event!(
+    /// Meta refuses the tenant's token; its sending waits.
+    TenantWhatsappTokenInvalid = "tenant.whatsapp.token_invalid", subject tenant_id,
+    { tenant_id: TenantId, waba_id: String, error_code: Option<i64>, }
+);
+event!(
+    /// Meta takes the tenant's token again.
+    TenantWhatsappTokenRestored = "tenant.whatsapp.token_restored", subject tenant_id,
+    { tenant_id: TenantId, waba_id: String, error_code: Option<i64>, }
+);
+event!(
+    /// A person signed in for the first time.
+    UserProvisioned = "user.provisioned", subject user_id,
+    { user_id: UserId, tenant_id: TenantId, role: Role, email: Option<String>, }
+);
+event!(
+    /// A person's name or e-mail changed.
+    UserUpdated = "user.updated", subject user_id,
+    { user_id: UserId, tenant_id: TenantId, role: Role, email: Option<String>, }
+);
+event!(
+    /// A person's role changed.
+    UserRoleChanged = "user.role_changed", subject user_id,
+    { user_id: UserId, tenant_id: TenantId, role: Role, email: Option<String>, }
+);
+event!(
+    /// A session began.
+    SessionStarted = "session.started", subject session_id,
+    { session_id: SessionId, user_id: UserId, tenant_id: TenantId, reason: Option<String>, }
+);
+event!(
+    /// A session's tokens were rotated.
+    SessionRefreshed = "session.refreshed", subject session_id,
+    { session_id: SessionId, user_id: UserId, tenant_id: TenantId, reason: Option<String>, }
+);
+event!(
+    /// A session ended.
+    SessionRevoked = "session.revoked", subject session_id,
+    { session_id: SessionId, user_id: UserId, tenant_id: TenantId, reason: Option<String>, }
+);
+
+/// Who sent a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentBy {
+    /// `user`, `api_key` or `service`.
+    pub kind: String,
+    /// The id of that.
+    pub id: String,
+}
+
+event!(
+    /// A message was accepted for sending.
+    MessageAccepted = "message.accepted", subject message_id,
+    {
+        message_id: MessageId, tenant_id: TenantId, conversation_id: ConversationId, to: String,
+        #[serde(rename = "type")]
+        message_type: String,
+        sent_by: SentBy,
+        /// The content, unless the deployment keeps message texts out of events.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        content: Option<serde_json::Value>,
+    }
+);
+
+macro_rules! status_event {
+    ($(#[$doc:meta])* $name:ident = $type:literal) => {
+        event!(
+            $(#[$doc])*
+            $name = $type, subject message_id,
+            {
+                message_id: MessageId, wamid: Option<String>, tenant_id: TenantId, to: String,
+                at: DateTime<Utc>,
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                pricing: Option<serde_json::Value>,
+            }
+        );
+    };
+}
+
+status_event!(
+    /// Meta took the message.
+    MessageSent = "message.sent"
+);
+status_event!(
+    /// The message reached the recipient's device.
+    MessageDelivered = "message.delivered"
+);
+status_event!(
+    /// The recipient read the message.
+    MessageRead = "message.read"
+);
+
+/// Why a message failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageError {
+    /// Meta's code, when Meta gave one.
+    pub code: Option<i64>,
+    /// A short title.
+    pub title: String,
+    /// Meta's details for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<String>,
+    /// Our class of the error.
+    pub class: String,
+}
+
+event!(
+    /// The message will not arrive.
+    MessageFailed = "message.failed", subject message_id,
+    {
+        message_id: MessageId, tenant_id: TenantId, to: String, error: MessageError, attempts: i32,
+    }
+);
