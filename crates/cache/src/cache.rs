@@ -60,6 +60,22 @@ impl Cache {
         decode(self.command(Repeat::Safe, &command).await?)
     }
 
+    /// The values under `keys`, in their order and in one round trip.
+    pub async fn get_many<V: DeserializeOwned>(
+        &self,
+        keys: &[Key<V>],
+    ) -> Result<Vec<Option<V>>, CacheError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut command = redis::cmd("MGET");
+        for key in keys {
+            command.arg(self.full(key));
+        }
+        let stored: Vec<Option<Vec<u8>>> = self.command(Repeat::Safe, &command).await?;
+        stored.into_iter().map(decode).collect()
+    }
+
     /// Stores `value` under `key` for `ttl` (at least a millisecond), replacing what was there.
     pub async fn set_with_ttl<V: Serialize>(
         &self,
