@@ -17,7 +17,8 @@ use async_trait::async_trait;
 use chrono::Utc;
 use lapin::{
     Connection, ConnectionProperties,
-    options::{BasicGetOptions, QueueDeleteOptions},
+    options::{BasicGetOptions, QueueDeclareOptions, QueueDeleteOptions},
+    types::FieldTable,
 };
 use portal_db::{Db, DbOptions, outbox};
 use portal_events::{
@@ -169,12 +170,11 @@ fn queue() -> QueueSpec {
     }
 }
 
-async fn channel(world: &World) -> (Connection, lapin::Channel) {
+async fn channel() -> (Connection, lapin::Channel) {
     let connection = Connection::connect(&amqp_url(), ConnectionProperties::default())
         .await
         .unwrap();
     let channel = connection.create_channel().await.unwrap();
-    let _ = world;
     (connection, channel)
 }
 
@@ -189,21 +189,20 @@ async fn committed_events_arrive_in_order_and_are_marked() {
     }
     assert_eq!(world.unpublished(), "100");
     // An event reaches the queues that exist when it is published.
-    let (_connection, channel) = channel(&world).await;
+    let (connection, _channel) = channel().await;
     eventually("the consumer's queue", async || {
         let name = format!("{}test.tenants", world.broker.namespace);
-        let passive = lapin::options::QueueDeclareOptions {
+        let passive = QueueDeclareOptions {
             passive: true,
             ..Default::default()
         };
-        let fresh = _connection.create_channel().await.ok()?;
+        let fresh = connection.create_channel().await.ok()?;
         fresh
-            .queue_declare(name.into(), passive, Default::default())
+            .queue_declare(name.into(), passive, FieldTable::default())
             .await
             .ok()
     })
     .await;
-    drop(channel);
     world.start_relay();
     let expected: Vec<_> = (0..100).map(|n| format!("name-{n}")).collect();
     eventually("all events", async || {
@@ -244,7 +243,7 @@ async fn a_failing_delivery_is_repeated_and_poison_goes_to_the_dead_letters() {
         .collect();
     assert_eq!(seen, ["late", "after"]);
 
-    let (_connection, channel) = channel(&world).await;
+    let (_connection, channel) = channel().await;
     let dead = eventually("the dead letter", async || {
         let name = format!("{}test.tenants.dead", world.broker.namespace);
         channel
@@ -281,13 +280,21 @@ async fn a_consumer_whose_queue_is_deleted_builds_it_again() {
         .await;
     };
     reach("before").await;
-    let (_connection, channel) = channel(&world).await;
+    let (_connection, channel) = channel().await;
     let name = format!("{}test.tenants", world.broker.namespace);
     channel
         .queue_delete(name.into(), QueueDeleteOptions::default())
         .await
         .unwrap();
     reach("after").await;
+}
+
+struct Accept;
+#[async_trait]
+impl Handler for Accept {
+    async fn handle(&self, _: &Delivery) -> Handled {
+        Handled::Done
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -310,13 +317,6 @@ async fn work_that_no_queue_takes_stays_in_the_outbox_until_one_does() {
     for _ in 0..5 {
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert_eq!(world.unpublished(), "1");
-    }
-    struct Accept;
-    #[async_trait]
-    impl Handler for Accept {
-        async fn handle(&self, _: &Delivery) -> Handled {
-            Handled::Done
-        }
     }
     let spec = QueueSpec {
         bindings: vec![(WORK, "test.work")],

@@ -1,0 +1,83 @@
+//! `portalctl db`.
+
+use portal_test_harness::{ServiceRole, TestDb};
+
+use crate::{portalctl, stderr, stdout};
+
+#[test]
+fn migrate_makes_the_schema_current_and_may_be_repeated() {
+    let db = TestDb::unmigrated();
+    let url = db.url(ServiceRole::Owner);
+    let before = portalctl(&url, &["db", "status"]);
+    assert_eq!(before.status.code(), Some(3), "{}", stderr(&before));
+    assert!(
+        stdout(&before).contains("Run `portalctl db migrate`"),
+        "{}",
+        stdout(&before)
+    );
+
+    let first = portalctl(&url, &["db", "migrate", "--json"]);
+    assert_eq!(first.status.code(), Some(0), "{}", stderr(&first));
+    assert!(stdout(&first).contains("create_organization_model"));
+    let second = portalctl(&url, &["db", "migrate"]);
+    assert_eq!(second.status.code(), Some(0));
+    assert!(stdout(&second).contains("nothing to do"));
+    assert_eq!(portalctl(&url, &["db", "status"]).status.code(), Some(0));
+}
+
+#[test]
+fn two_migrations_at_once_do_the_work_once() {
+    let db = TestDb::unmigrated();
+    let url = db.url(ServiceRole::Owner);
+    let runs: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| portalctl(&url, &["db", "migrate"])))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    for run in &runs {
+        assert_eq!(run.status.code(), Some(0), "{}", stderr(run));
+    }
+    let did_work = runs
+        .iter()
+        .filter(|run| stdout(run).contains("Applied"))
+        .count();
+    assert_eq!(did_work, 1);
+}
+
+#[test]
+fn a_schema_of_a_later_release_is_left_alone() {
+    let db = TestDb::new();
+    db.execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231000000')");
+    let url = db.url(ServiceRole::Owner);
+    let refused = portalctl(&url, &["db", "migrate"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        stderr(&refused).contains("later release"),
+        "{}",
+        stderr(&refused)
+    );
+    assert_eq!(portalctl(&url, &["db", "status"]).status.code(), Some(3));
+}
+
+#[test]
+fn a_database_that_cannot_be_reached_is_named_without_its_password() {
+    let refused = portalctl("postgres://owner:s3cret@127.0.0.1:1/db", &["db", "migrate"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        stderr(&refused).contains("cannot connect to the database"),
+        "{}",
+        stderr(&refused)
+    );
+    assert!(!stderr(&refused).contains("s3cret"));
+    let none = std::process::Command::new(env!("CARGO_BIN_EXE_portalctl"))
+        .args(["db", "migrate"])
+        .env_remove("DATABASE_URL")
+        .output()
+        .unwrap();
+    assert_eq!(none.status.code(), Some(1));
+    assert!(stderr(&none).contains("DATABASE_URL"));
+}
