@@ -1,1 +1,31 @@
-//! portal-auth
+//! Who calls: tokens that people carry, keys that services carry, and how both are ended.
+//!
+//! Access tokens are short-lived JWTs signed with Ed25519; every service checks them against the
+//! issuer's published keys and against the revocation list, so that a logout works at once
+//! everywhere. Handlers see none of it: they take [`Caller`], [`PlatformAdmin`] or
+//! [`ServiceCaller`] as an argument, and are not called without.
+#![warn(missing_docs)]
+
+mod authenticator;
+mod claims;
+mod extract;
+mod issuer;
+mod jwks;
+mod keys;
+mod password;
+mod revocation;
+mod secret;
+mod service_key;
+mod verifier;
+
+pub use authenticator::{Authenticator, AuthenticatorBuilder, bearer_token};
+pub use claims::{ACCESS_TYPE, ADMIN_TYPE, AccessClaims, AdminClaims, TokenClaims};
+pub use extract::{Caller, Optional, PlatformAdmin, Privileged, ServiceCaller};
+pub use issuer::{AccessSubject, DEFAULT_LIFETIME, IssuedToken, Issuer};
+pub use jwks::{JwksClient, JwksOptions};
+pub use keys::{InvalidKey, Jwk, Jwks, SigningKey, SigningKeys};
+pub use password::{PasswordError, Passwords, Verdict};
+pub use revocation::{RevocationSubject, Revocations};
+pub use secret::{random_token, sha256, sha256_hex};
+pub use service_key::{ServiceKeys, ServiceKeysSection};
+pub use verifier::{KeySource, Verifier, VerifyError};

@@ -1,0 +1,186 @@
+//! What handlers take as arguments to say who may call them.
+
+use std::future::Future;
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
+use portal_service_kit::ApiError;
+use portal_types::{Role, SessionId, TenantId, UserId};
+use tracing::Span;
+use uuid::Uuid;
+
+use crate::{
+    authenticator::{Authenticator, bearer_token, is_service_key},
+    claims::AccessClaims,
+};
+
+type Extracting<T> = std::pin::Pin<Box<dyn Future<Output = Result<T, ApiError>>>>;
+
+/// A signed-in person of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The person.
+    pub user_id: UserId,
+    /// The person's tenant.
+    pub tenant_id: TenantId,
+    /// What the person may do.
+    pub role: Role,
+    /// The session.
+    pub session_id: SessionId,
+}
+
+impl Caller {
+    /// Fails with 403 unless the caller has the role or a higher one.
+    pub fn require(&self, role: Role) -> Result<(), ApiError> {
+        if self.role >= role {
+            return Ok(());
+        }
+        Err(ApiError::forbidden(
+            "FORBIDDEN",
+            format!("This needs the role {role}; ask an administrator of your organization."),
+        ))
+    }
+}
+
+/// A platform administrator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlatformAdmin {
+    /// The administrator.
+    pub admin_id: Uuid,
+}
+
+/// Another of our services.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceCaller {
+    /// Its name.
+    pub name: String,
+}
+
+/// A platform administrator or another of our services.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Privileged {
+    /// A platform administrator.
+    Admin(PlatformAdmin),
+    /// Another of our services.
+    Service(ServiceCaller),
+}
+
+/// A caller who may also be nobody; a bad token is still refused, not taken for nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Optional<T>(pub Option<T>);
+
+fn authenticator(request: &HttpRequest) -> Result<Authenticator, ApiError> {
+    request
+        .app_data::<web::Data<Authenticator>>()
+        .map(|authenticator| authenticator.get_ref().clone())
+        .ok_or_else(|| ApiError::internal(anyhow::anyhow!("no Authenticator in the app data")))
+}
+
+impl FromRequest for Caller {
+    type Error = ApiError;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let authenticator = authenticator(request);
+        let token = bearer_token(request).map(str::to_owned);
+        Box::pin(async move {
+            let claims = authenticator?.access(&token?).await?;
+            let span = Span::current();
+            span.record("tenant.id", claims.tenant_id.as_str());
+            span.record("user.id", claims.user_id.to_string());
+            Ok(Self::from(claims.as_ref()))
+        })
+    }
+}
+
+impl FromRequest for PlatformAdmin {
+    type Error = ApiError;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let authenticator = authenticator(request);
+        let token = bearer_token(request).map(str::to_owned);
+        Box::pin(async move {
+            let token = token?;
+            let authenticator = authenticator?;
+            if is_service_key(&token) && authenticator.service(&token).is_ok() {
+                return Err(ApiError::forbidden(
+                    "FORBIDDEN",
+                    "Only platform administrators may do this.",
+                ));
+            }
+            let claims = authenticator.admin(&token).await?;
+            Span::current().record("user.id", claims.sub.to_string());
+            Ok(Self {
+                admin_id: claims.sub,
+            })
+        })
+    }
+}
+
+impl FromRequest for ServiceCaller {
+    type Error = ApiError;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let authenticator = authenticator(request);
+        let token = bearer_token(request).map(str::to_owned);
+        Box::pin(async move {
+            let token = token?;
+            let authenticator = authenticator?;
+            if !is_service_key(&token) {
+                // A person's good token is no way in, but it is not a bad token either.
+                authenticator.admin(&token).await?;
+                return Err(ApiError::forbidden(
+                    "FORBIDDEN",
+                    "Only services may ask for this.",
+                ));
+            }
+            let name = authenticator.service(&token)?.to_owned();
+            Ok(Self { name })
+        })
+    }
+}
+
+impl FromRequest for Privileged {
+    type Error = ApiError;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let is_service = bearer_token(request).is_ok_and(is_service_key);
+        if is_service {
+            let service = ServiceCaller::from_request(request, payload);
+            Box::pin(async move { service.await.map(Self::Service) })
+        } else {
+            let admin = PlatformAdmin::from_request(request, payload);
+            Box::pin(async move { admin.await.map(Self::Admin) })
+        }
+    }
+}
+
+impl<T> FromRequest for Optional<T>
+where
+    T: FromRequest<Error = ApiError> + 'static,
+    T::Future: 'static,
+{
+    type Error = ApiError;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        if !request.headers().contains_key(header::AUTHORIZATION) {
+            return Box::pin(std::future::ready(Ok(Self(None))));
+        }
+        let caller = T::from_request(request, payload);
+        Box::pin(async move { caller.await.map(|caller| Self(Some(caller))) })
+    }
+}
+
+impl From<&AccessClaims> for Caller {
+    fn from(claims: &AccessClaims) -> Self {
+        Self {
+            user_id: claims.user_id,
+            tenant_id: claims.tenant_id.clone(),
+            role: claims.role,
+            session_id: claims.sid,
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Random secrets and their digests.
+
+use aws_lc_rs::{
+    digest,
+    rand::{SecureRandom as _, SystemRandom},
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+/// `prefix` and 256 random bits as base64url: too many to guess, so a plain digest stores it.
+pub fn random_token(prefix: &str) -> Result<SecretString, aws_lc_rs::error::Unspecified> {
+    let mut bytes = Zeroizing::new([0_u8; 32]);
+    SystemRandom::new().fill(bytes.as_mut_slice())?;
+    Ok(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes.as_slice())).into())
+}
+
+/// The SHA-256 digest, as stored for tokens and keys.
+pub fn sha256(text: &str) -> [u8; 32] {
+    let digest = digest::digest(&digest::SHA256, text.as_bytes());
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest.as_ref());
+    bytes
+}
+
+/// [`sha256`] as hexadecimal text.
+pub fn sha256_hex(text: &str) -> String {
+    hex::encode(sha256(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[test]
+    fn tokens_are_long_and_differ() {
+        let tokens: HashSet<String> = (0..100)
+            .map(|_| random_token("rt_").unwrap().expose_secret().to_owned())
+            .collect();
+        assert_eq!(tokens.len(), 100);
+        assert!(
+            tokens
+                .iter()
+                .all(|token| token.starts_with("rt_") && token.len() == 3 + 43)
+        );
+    }
+
+    #[test]
+    fn the_digest_is_sha256() {
+        assert_eq!(
+            sha256_hex("abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+}
