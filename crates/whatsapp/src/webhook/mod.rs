@@ -1,0 +1,12 @@
+//! What Meta tells us: signatures and notifications.
+//!
+//! Check [`signature::verify`] on the raw bytes before [`Notification::parse`], store, answer 200,
+//! and work later. Notifications come more than once, in any order, late by up to 7 days, and as
+//! many as 1,000 in one body (Cloud API, "Webhooks").
+
+mod notification;
+pub mod signature;
+mod status;
+
+pub use notification::{Change, ChangeValue, Entry, MessagesValue, NotANotification, Notification};
+pub use status::{Status, StatusKind, WebhookError};
