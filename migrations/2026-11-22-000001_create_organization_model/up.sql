@@ -355,8 +355,11 @@ CREATE TABLE messages (
         ('accepted', 'sending', 'retry_wait', 'unknown', 'sent', 'delivered', 'read', 'failed')),
     wamid varchar(255),
     attempts integer NOT NULL DEFAULT 0,
+    retries integer NOT NULL DEFAULT 0,
     next_attempt_at timestamptz,
+    hinted_at timestamptz,
     lease_until timestamptz,
+    unknown_since timestamptz,
     error jsonb,
     pricing jsonb,
     sent_by_kind text NOT NULL CHECK (sent_by_kind IN ('user', 'api_key', 'service')),
@@ -370,12 +373,17 @@ CREATE TABLE messages (
     UNIQUE (tenant_id, wamid),
     -- Work waits only for a time that is known, and only work waits.
     CHECK ((status IN ('accepted', 'retry_wait')) = (next_attempt_at IS NOT NULL)),
-    CHECK ((status = 'sending') = (lease_until IS NOT NULL))
+    CHECK ((status = 'sending') = (lease_until IS NOT NULL)),
+    CHECK ((status = 'unknown') = (unknown_since IS NOT NULL))
 );
+COMMENT ON COLUMN messages.attempts IS 'requests made to Meta';
+COMMENT ON COLUMN messages.retries IS 'those of them that count towards giving up';
+COMMENT ON COLUMN messages.hinted_at IS 'when a worker was last told; a due message is told of again after a while';
 CREATE INDEX idx_messages_lane ON messages (tenant_id, phone_number_id, recipient, seq)
     WHERE status IN ('accepted', 'sending', 'retry_wait');
 CREATE INDEX idx_messages_due ON messages (next_attempt_at) WHERE status IN ('accepted', 'retry_wait');
 CREATE INDEX idx_messages_leased ON messages (lease_until) WHERE status = 'sending';
+CREATE INDEX idx_messages_unknown ON messages (unknown_since) WHERE status = 'unknown';
 CREATE INDEX idx_messages_wamid ON messages (wamid) WHERE wamid IS NOT NULL;
 ALTER TABLE messages ENABLE ROW LEVEL SECURITY;
 ALTER TABLE messages FORCE ROW LEVEL SECURITY;
@@ -385,7 +393,8 @@ CREATE POLICY router ON messages FOR SELECT TO webhook_router USING (true);
 CREATE POLICY sweeper ON messages FOR SELECT TO delivery_sweeper USING (true);
 GRANT SELECT, INSERT, UPDATE ON messages TO outbound_message_service;
 GRANT SELECT (message_id, tenant_id, phone_number_id, wamid) ON messages TO webhook_router;
-GRANT SELECT (message_id, tenant_id, seq, status, next_attempt_at, lease_until) ON messages TO delivery_sweeper;
+GRANT SELECT (message_id, tenant_id, phone_number_id, seq, status, next_attempt_at, hinted_at, lease_until, unknown_since)
+    ON messages TO delivery_sweeper;
 
 -- One row is one HTTP request to Meta, written before the request is made.
 CREATE TABLE message_attempts (
@@ -459,7 +468,7 @@ GRANT SELECT (expires_at), DELETE ON idempotency_keys TO delivery_sweeper;
 CREATE TABLE sending_holds (
     tenant_id varchar(255) NOT NULL REFERENCES tenants,
     phone_number_id varchar(64) NOT NULL,
-    reason text NOT NULL CHECK (reason IN ('credential', 'account')),
+    reason text NOT NULL CHECK (reason IN ('credential', 'account', 'tenant', 'not_configured')),
     error_code bigint,
     probes integer NOT NULL DEFAULT 0,
     since timestamptz NOT NULL DEFAULT now(),
@@ -470,7 +479,9 @@ ALTER TABLE sending_holds ENABLE ROW LEVEL SECURITY;
 ALTER TABLE sending_holds FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant_isolation ON sending_holds
     USING (tenant_id = app_tenant_id()) WITH CHECK (tenant_id = app_tenant_id());
+CREATE POLICY sweeper ON sending_holds FOR SELECT TO delivery_sweeper USING (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON sending_holds TO outbound_message_service;
+GRANT SELECT (tenant_id, phone_number_id, next_probe_at) ON sending_holds TO delivery_sweeper;
 
 -- What Meta posted, byte for byte, before anybody reads it. One post may speak of several tenants,
 -- so there is no tenant here; only outbound-message-service may look.

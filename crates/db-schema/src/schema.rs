@@ -187,8 +187,11 @@ diesel::table! {
         #[max_length = 255]
         wamid -> Nullable<Varchar>,
         attempts -> Int4,
+        retries -> Int4,
         next_attempt_at -> Nullable<Timestamptz>,
+        hinted_at -> Nullable<Timestamptz>,
         lease_until -> Nullable<Timestamptz>,
+        unknown_since -> Nullable<Timestamptz>,
         error -> Nullable<Jsonb>,
         pricing -> Nullable<Jsonb>,
         sent_by_kind -> Text,
