@@ -26,6 +26,7 @@ BEGIN
         'portal_relay',       -- publishes outbox rows of all tenants
         'tenant_directory',   -- finds and lists tenants
         'portal_identity',    -- tells whether a Genesys user is known in another tenant
+        'session_sweeper',    -- finds sessions that are over, of all tenants
         'webhook_router',     -- finds the tenant of a message that Meta reports on
         'delivery_sweeper'    -- finds messages that are due, of all tenants
     ] LOOP
@@ -38,7 +39,7 @@ $$;
 
 GRANT portal_relay TO tenant_service, agent_portal_service, outbound_message_service;
 GRANT tenant_directory TO tenant_service;
-GRANT portal_identity TO agent_portal_service;
+GRANT portal_identity, session_sweeper TO agent_portal_service;
 GRANT webhook_router, delivery_sweeper TO outbound_message_service;
 
 DO $$
@@ -56,4 +57,4 @@ REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO agent_portal_owner;
 GRANT USAGE ON SCHEMA public TO
     tenant_service, agent_portal_service, outbound_message_service,
-    portal_relay, tenant_directory, portal_identity, webhook_router, delivery_sweeper;
+    portal_relay, tenant_directory, portal_identity, session_sweeper, webhook_router, delivery_sweeper;

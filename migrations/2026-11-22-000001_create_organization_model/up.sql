@@ -288,6 +288,12 @@ ALTER TABLE genesys_user_sessions FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant_isolation ON genesys_user_sessions
     USING (tenant_id = app_tenant_id()) WITH CHECK (tenant_id = app_tenant_id());
 GRANT SELECT, INSERT, UPDATE, DELETE ON genesys_user_sessions TO agent_portal_service;
+-- Over all tenants, only ids and times of sessions that are over: to end and to forget them.
+CREATE INDEX idx_genesys_user_sessions_ended ON genesys_user_sessions (revoked_at) WHERE revoked_at IS NOT NULL;
+CREATE INDEX idx_genesys_user_sessions_expiry ON genesys_user_sessions (idle_expires_at) WHERE revoked_at IS NULL;
+CREATE POLICY sweeper ON genesys_user_sessions FOR SELECT TO session_sweeper
+    USING (revoked_at IS NOT NULL OR idle_expires_at < now());
+GRANT SELECT (tenant_id, session_id, idle_expires_at, revoked_at) ON genesys_user_sessions TO session_sweeper;
 
 CREATE TABLE conversations (
     conversation_id uuid PRIMARY KEY,

@@ -28,6 +28,8 @@ pub enum CrossTenantPath {
     TenantDirectory,
     /// Tells whether a Genesys user is known in another tenant (agent-portal-service).
     Identity,
+    /// Finds sessions that are over, to end and to forget them (agent-portal-service).
+    SessionSweeper,
     /// Finds the tenant of a message that Meta reports on (outbound-message-service).
     WebhookRouter,
     /// Finds messages that are due (outbound-message-service).
@@ -40,6 +42,7 @@ impl CrossTenantPath {
             Self::Relay => "portal_relay",
             Self::TenantDirectory => "tenant_directory",
             Self::Identity => "portal_identity",
+            Self::SessionSweeper => "session_sweeper",
             Self::WebhookRouter => "webhook_router",
             Self::DeliverySweeper => "delivery_sweeper",
         }

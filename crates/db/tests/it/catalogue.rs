@@ -45,7 +45,8 @@ fn every_tenant_table_is_walled() {
          WHERE p.polname NOT IN ('tenant_isolation', 'own_service', 'append') \
            AND NOT (p.polroles <> '{0}' AND p.polroles <@ ( \
                SELECT array_agg(oid) FROM pg_roles WHERE rolname IN ('portal_relay', \
-               'tenant_directory', 'portal_identity', 'webhook_router', 'delivery_sweeper')))",
+               'tenant_directory', 'portal_identity', 'session_sweeper', 'webhook_router', \
+               'delivery_sweeper')))",
     );
     assert_eq!(
         unlisted, [""; 0],
@@ -76,7 +77,7 @@ fn no_service_owns_or_bypasses_anything() {
     let strong = db.query(
         "SELECT rolname FROM pg_roles WHERE (rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb \
              OR rolinherit) AND (rolname LIKE '%\\_service' OR rolname LIKE 'portal\\_%' \
-             OR rolname IN ('tenant_directory', 'webhook_router', 'delivery_sweeper'))",
+             OR rolname IN ('tenant_directory', 'session_sweeper', 'webhook_router', 'delivery_sweeper'))",
     );
     assert_eq!(strong, [""; 0]);
     let definers = db.query(
