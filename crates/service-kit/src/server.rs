@@ -94,7 +94,8 @@ impl Server {
                 .configure(|config| {
                     if let Some(document) = &document {
                         config.app_data(document.clone());
-                        config.route("/openapi.json", web::get().to(openapi));
+                        config
+                            .service(web::resource("/openapi.json").route(web::get().to(openapi)));
                     }
                 })
                 .configure(operations)
@@ -153,11 +154,13 @@ async fn openapi(document: web::Data<Document>) -> HttpResponse {
 }
 
 fn operations(config: &mut web::ServiceConfig) {
+    // Resources, not routes: another method is then answered 405.
+    for path in ["/health", "/health/ready"] {
+        config.service(web::resource(path).route(web::get().to(ready)));
+    }
     config
-        .route("/health/live", web::get().to(live))
-        .route("/health/ready", web::get().to(ready))
-        .route("/health", web::get().to(ready))
-        .route("/metrics", web::get().to(metrics));
+        .service(web::resource("/health/live").route(web::get().to(live)))
+        .service(web::resource("/metrics").route(web::get().to(metrics)));
 }
 
 async fn live(health: web::Data<Health>) -> HttpResponse {
