@@ -38,6 +38,10 @@ servers-stop: ## stop those
 lint: ## every check that is not a test (ARGS="sql yaml" narrows)
 	@deploy/checks/lint.sh $(ARGS)
 
+.PHONY: schema
+schema: ## write the diesel schema anew from the migrations
+	@deploy/local/schema.sh
+
 .PHONY: fmt
 fmt: ## format the code
 	@cargo fmt --all
