@@ -44,6 +44,17 @@ pub struct IssuedToken {
     pub jti: Uuid,
 }
 
+/// Why no token was made.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    /// The signing keys are not loaded yet.
+    #[error("there are no signing keys yet")]
+    NoKeys,
+    /// The signature failed.
+    #[error("the token could not be signed")]
+    Sign(#[from] jsonwebtoken::errors::Error),
+}
+
 /// Signs tokens; clones share the keys.
 #[derive(Clone)]
 pub struct Issuer {
@@ -99,10 +110,7 @@ impl Issuer {
     }
 
     /// An access token.
-    pub fn issue_access(
-        &self,
-        subject: &AccessSubject,
-    ) -> Result<IssuedToken, jsonwebtoken::errors::Error> {
+    pub fn issue_access(&self, subject: &AccessSubject) -> Result<IssuedToken, IssueError> {
         let jti = Uuid::now_v7();
         let times = self.times();
         let claims = AccessClaims {
@@ -123,7 +131,7 @@ impl Issuer {
     }
 
     /// A platform administrator's token.
-    pub fn issue_admin(&self, admin_id: Uuid) -> Result<IssuedToken, jsonwebtoken::errors::Error> {
+    pub fn issue_admin(&self, admin_id: Uuid) -> Result<IssuedToken, IssueError> {
         let jti = Uuid::now_v7();
         let times = self.times();
         let claims = AdminClaims {
@@ -147,12 +155,8 @@ impl Issuer {
         }
     }
 
-    fn sign(
-        &self,
-        claims: &impl Serialize,
-        jti: Uuid,
-    ) -> Result<IssuedToken, jsonwebtoken::errors::Error> {
-        let key = self.keys.active();
+    fn sign(&self, claims: &impl Serialize, jti: Uuid) -> Result<IssuedToken, IssueError> {
+        let key = self.keys.active().ok_or(IssueError::NoKeys)?;
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(TYP.to_owned());
         header.kid = Some(key.kid().to_owned());

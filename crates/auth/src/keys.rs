@@ -129,7 +129,7 @@ pub struct Jwks {
 
 /// The keys of an issuer: the one that signs, and all that are published; clones share them.
 #[derive(Debug, Clone)]
-pub struct SigningKeys(Arc<RwLock<Ring>>);
+pub struct SigningKeys(Arc<RwLock<Option<Ring>>>);
 
 #[derive(Debug)]
 struct Ring {
@@ -141,29 +141,35 @@ impl SigningKeys {
     /// `active` signs; `others` are published too: the next key, well before it signs, and the
     /// last one, until its last token has expired.
     pub fn new(active: SigningKey, others: &[SigningKey]) -> Self {
-        Self(Arc::new(RwLock::new(Ring::new(active, others))))
+        Self(Arc::new(RwLock::new(Some(Ring::new(active, others)))))
+    }
+
+    /// No keys yet: an issuer whose database is still away. Nothing is issued or verified until
+    /// [`SigningKeys::replace`].
+    pub fn pending() -> Self {
+        Self(Arc::new(RwLock::new(None)))
+    }
+
+    /// Whether there are keys.
+    pub fn are_loaded(&self) -> bool {
+        self.read().is_some()
     }
 
     /// Puts other keys in place, at once for all clones.
     pub fn replace(&self, active: SigningKey, others: &[SigningKey]) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Ring::new(active, others);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Ring::new(active, others));
     }
 
     /// The document to publish.
     pub fn jwks(&self) -> Jwks {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .published
-            .clone()
+        self.read()
+            .as_ref()
+            .map(|ring| ring.published.clone())
+            .unwrap_or_default()
     }
 
-    pub(crate) fn active(&self) -> SigningKey {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .active
-            .clone()
+    pub(crate) fn active(&self) -> Option<SigningKey> {
+        self.read().as_ref().map(|ring| ring.active.clone())
     }
 
     pub(crate) fn find(&self, kid: &str) -> Option<DecodingKey> {
@@ -173,6 +179,10 @@ impl SigningKeys {
             .iter()
             .find(|key| key.kid.as_deref() == Some(kid))?;
         found.usable().map(|(_, key)| key)
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Option<Ring>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

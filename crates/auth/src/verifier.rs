@@ -153,6 +153,7 @@ impl<C: TokenClaims> Verifier<C> {
 
     async fn key(&self, kid: &str) -> Result<DecodingKey, VerifyError> {
         match &self.keys {
+            KeySource::Own(keys) if !keys.are_loaded() => Err(VerifyError::KeysUnavailable),
             KeySource::Own(keys) => keys.find(kid).ok_or(VerifyError::UnknownKey),
             KeySource::Published(client) => match client.find(kid).await {
                 Found::Key(key) => Ok(*key),

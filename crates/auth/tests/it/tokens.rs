@@ -270,3 +270,19 @@ async fn old_keys_are_taken_while_they_are_published() {
     keys.replace(new, &[]);
     assert_eq!(refusal(&keys, &before).await, VerifyError::UnknownKey);
 }
+
+#[tokio::test]
+async fn nothing_is_issued_or_judged_before_the_keys_are_loaded() {
+    let elsewhere = access(&issuer(&keys()));
+    let pending = SigningKeys::pending();
+    assert!(issuer(&pending).issue_access(&subject()).is_err());
+    assert_eq!(
+        refusal(&pending, &elsewhere).await,
+        VerifyError::KeysUnavailable
+    );
+    pending.replace(SigningKey::generate().unwrap(), &[]);
+    verifier(&pending)
+        .verify(&access(&issuer(&pending)))
+        .await
+        .unwrap();
+}
