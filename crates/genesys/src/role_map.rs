@@ -1,0 +1,191 @@
+//! Which portal role the roles of Genesys give.
+
+use std::collections::HashMap;
+
+use portal_types::Role;
+
+use crate::RoleRef;
+
+/// Built-in roles of Genesys Cloud and their older names (Genesys help pages and Terraform
+/// provider). `employee` is held by everybody and gives nothing.
+const DEFAULTS: &[(&str, Role)] = &[
+    ("admin", Role::Admin),
+    ("Master Admin", Role::Admin),
+    ("People Admin", Role::Admin),
+    ("Communicate - Admin", Role::Admin),
+    ("Supervisor", Role::Supervisor),
+    ("PureCloud Supervisor", Role::Supervisor),
+    ("Engage Supervisor", Role::Supervisor),
+    ("Quality Administrator", Role::Supervisor),
+    ("User", Role::Agent),
+    ("PureCloud User", Role::Agent),
+    ("Engage User", Role::Agent),
+    ("Communicate - User", Role::Agent),
+    ("Outbound Agent", Role::Agent),
+];
+
+/// A map from roles of Genesys, by id or name, to portal roles.
+///
+/// Names must be equal but for case and outer spaces: `Non-admin` is not `admin`. The highest of
+/// a person's roles wins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleMap {
+    roles: HashMap<String, Role>,
+    otherwise: Option<Role>,
+}
+
+impl Default for RoleMap {
+    /// The built-in roles of Genesys Cloud; whoever has none of them is an agent.
+    fn default() -> Self {
+        let defaults = DEFAULTS
+            .iter()
+            .map(|(name, role)| ((*name).to_owned(), *role));
+        Self::new(defaults, Some(Role::Agent))
+    }
+}
+
+impl RoleMap {
+    /// A map of an organization's own. `otherwise` is the role of a person whose roles are not in
+    /// the map; `None` refuses them.
+    pub fn new(roles: impl IntoIterator<Item = (String, Role)>, otherwise: Option<Role>) -> Self {
+        let roles = roles
+            .into_iter()
+            .map(|(name, role)| (folded(&name), role))
+            .collect();
+        Self { roles, otherwise }
+    }
+
+    /// The portal role of a person with these roles; `None` means no access.
+    ///
+    /// Do not call it when the roles are unknown ([`crate::Identity::roles`] is `None`): unknown
+    /// roles are not the same as none.
+    pub fn portal_role(&self, roles: &[RoleRef]) -> Option<Role> {
+        let mapped = roles
+            .iter()
+            .flat_map(|role| [&role.id, &role.name])
+            .filter_map(|key| self.roles.get(&folded(key)));
+        mapped.max().copied().or(self.otherwise)
+    }
+}
+
+fn folded(text: &str) -> String {
+    text.trim().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn role_of(map: &RoleMap, names: &[&str]) -> Option<Role> {
+        let roles: Vec<_> = names
+            .iter()
+            .enumerate()
+            .map(|(n, name)| RoleRef {
+                id: format!("id-{n}"),
+                name: (*name).to_owned(),
+            })
+            .collect();
+        map.portal_role(&roles)
+    }
+
+    #[test]
+    fn each_built_in_role_has_its_portal_role() {
+        let map = RoleMap::default();
+        for (names, role) in [
+            (
+                &[
+                    "admin",
+                    "Master Admin",
+                    "People Admin",
+                    "Communicate - Admin",
+                ][..],
+                Role::Admin,
+            ),
+            (
+                &[
+                    "Supervisor",
+                    "PureCloud Supervisor",
+                    "Engage Supervisor",
+                    "Quality Administrator",
+                ],
+                Role::Supervisor,
+            ),
+            (
+                &[
+                    "User",
+                    "PureCloud User",
+                    "Engage User",
+                    "Communicate - User",
+                    "Outbound Agent",
+                ],
+                Role::Agent,
+            ),
+        ] {
+            for name in names {
+                // Without a fallback, so that the map itself has to know the name.
+                let strict = RoleMap {
+                    otherwise: None,
+                    ..map.clone()
+                };
+                assert_eq!(role_of(&strict, &[name]), Some(role), "{name}");
+                assert_eq!(
+                    role_of(&strict, &[&name.to_uppercase()]),
+                    Some(role),
+                    "{name}"
+                );
+                assert_eq!(
+                    role_of(&strict, &[&format!(" {name} ")]),
+                    Some(role),
+                    "{name}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_highest_role_wins_in_any_order() {
+        let map = RoleMap::default();
+        assert_eq!(
+            role_of(&map, &["employee", "User", "Supervisor"]),
+            Some(Role::Supervisor)
+        );
+        assert_eq!(role_of(&map, &["admin", "User"]), Some(Role::Admin));
+        assert_eq!(
+            role_of(&map, &["User", "admin", "Supervisor"]),
+            Some(Role::Admin)
+        );
+    }
+
+    #[test]
+    fn names_that_only_contain_a_role_give_nothing() {
+        let map = RoleMap::default();
+        for name in [
+            "Non-admin",
+            "administrator",
+            "admin2",
+            "Supervisor (trainee)",
+            "Telephony Admin",
+        ] {
+            assert_eq!(role_of(&map, &[name]), Some(Role::Agent), "{name}");
+        }
+    }
+
+    #[test]
+    fn without_a_mapped_role_the_fallback_decides() {
+        assert_eq!(
+            role_of(&RoleMap::default(), &["employee"]),
+            Some(Role::Agent)
+        );
+        assert_eq!(role_of(&RoleMap::default(), &[]), Some(Role::Agent));
+        let strict = RoleMap::new([("Team lead".to_owned(), Role::Supervisor)], None);
+        assert_eq!(role_of(&strict, &["employee", "admin"]), None);
+        assert_eq!(role_of(&strict, &["TEAM LEAD"]), Some(Role::Supervisor));
+    }
+
+    #[test]
+    fn a_role_can_be_named_by_its_id() {
+        let map = RoleMap::new([("ID-1".to_owned(), Role::Admin)], None);
+        assert_eq!(role_of(&map, &["first", "second"]), Some(Role::Admin));
+        assert_eq!(role_of(&map, &["first"]), None);
+    }
+}
