@@ -55,6 +55,14 @@ impl RoleMap {
         Self { roles, otherwise }
     }
 
+    /// The same map with these roles besides; a role that it knows already gets the new meaning.
+    #[must_use]
+    pub fn with_roles(mut self, roles: impl IntoIterator<Item = (String, Role)>) -> Self {
+        let roles = roles.into_iter().map(|(name, role)| (folded(&name), role));
+        self.roles.extend(roles);
+        self
+    }
+
     /// The portal role of a person with these roles; `None` means no access.
     ///
     /// Do not call it when the roles are unknown ([`crate::Identity::roles`] is `None`): unknown
@@ -187,5 +195,16 @@ mod tests {
         let map = RoleMap::new([("ID-1".to_owned(), Role::Admin)], None);
         assert_eq!(role_of(&map, &["first", "second"]), Some(Role::Admin));
         assert_eq!(role_of(&map, &["first"]), None);
+    }
+
+    #[test]
+    fn an_organization_may_add_roles_and_change_built_in_ones() {
+        let map = RoleMap::default().with_roles([
+            ("Acme Team Lead".to_owned(), Role::Supervisor),
+            ("People Admin".to_owned(), Role::Agent),
+        ]);
+        assert_eq!(role_of(&map, &["acme team lead"]), Some(Role::Supervisor));
+        assert_eq!(role_of(&map, &["People Admin"]), Some(Role::Agent));
+        assert_eq!(role_of(&map, &["Master Admin"]), Some(Role::Admin));
     }
 }

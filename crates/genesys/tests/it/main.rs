@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+#[expect(dead_code, reason = "three crates share it, none needs all of it")]
 #[path = "../../../whatsapp/tests/it/fake.rs"]
 mod fake;
 mod me;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use url::Url;
 
 /// What the server does with one request.
@@ -19,6 +20,8 @@ pub(crate) enum Reply {
     Close,
     /// Reads the request and never answers.
     Silence,
+    /// Waits to be told, and then does this.
+    After(Arc<Notify>, Box<Reply>),
 }
 
 impl Reply {
@@ -106,7 +109,11 @@ impl Fake {
     }
 }
 
-async fn answer(stream: &mut TcpStream, reply: Reply) {
+async fn answer(stream: &mut TcpStream, mut reply: Reply) {
+    while let Reply::After(gate, then) = reply {
+        gate.notified().await;
+        reply = *then;
+    }
     let bytes = match reply {
         Reply::Http(status, headers, body) => {
             let headers = headers
@@ -120,7 +127,7 @@ async fn answer(stream: &mut TcpStream, reply: Reply) {
             [head.as_bytes(), b"\r\n", &body].concat()
         }
         Reply::Raw(bytes) => bytes,
-        Reply::Close => return,
+        Reply::Close | Reply::After(..) => return,
         Reply::Silence => std::future::pending().await,
     };
     // A client that reads no further closes first, which is no fault.

@@ -1,0 +1,173 @@
+//! Asking tenant-service.
+
+use std::fmt;
+use std::sync::Arc;
+
+use portal_service_kit::http_client::traced;
+use portal_types::TenantId;
+use reqwest::Response;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::memory::Memory;
+use crate::{CachePolicy, SendingProfile, TenantClientError, TenantRecord};
+
+/// Longest answer that is read.
+const MAX_BODY_BYTES: usize = 256 * 1024;
+/// Code of the contract for "there is no such tenant". Any other 404 is the wrong address.
+const NO_SUCH_TENANT: &str = "TENANT_NOT_FOUND";
+
+/// The base URL is no `http(s)://host` address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the base URL of tenant-service must be an http or https address with a host")]
+pub struct InvalidBaseUrl;
+
+/// Client of tenant-service. Cheap to clone; all clones share one memory.
+#[derive(Clone)]
+pub struct TenantClient {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    http: reqwest::Client,
+    base_url: Url,
+    credential: SecretString,
+    by_org: Memory<String, TenantRecord>,
+    profiles: Memory<TenantId, SendingProfile>,
+}
+
+impl fmt::Debug for TenantClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TenantClient").finish_non_exhaustive()
+    }
+}
+
+impl TenantClient {
+    /// Makes a client for `base_url` (`http://tenant-service:3007`) with the service credential
+    /// `svc_…`.
+    ///
+    /// `http` must not follow redirects (they would carry the credential) and must have time-outs:
+    /// `portal_service_kit::http_client::build` makes such a client.
+    pub fn new(
+        http: reqwest::Client,
+        base_url: Url,
+        credential: SecretString,
+        policy: CachePolicy,
+    ) -> Result<Self, InvalidBaseUrl> {
+        if !matches!(base_url.scheme(), "http" | "https") || !base_url.has_host() {
+            return Err(InvalidBaseUrl);
+        }
+        let (by_org, profiles) = (Memory::new(policy), Memory::new(policy));
+        Ok(Self {
+            inner: Arc::new(Inner {
+                http,
+                base_url,
+                credential,
+                by_org,
+                profiles,
+            }),
+        })
+    }
+
+    /// The tenant of a Genesys organization; `None` when no tenant has it.
+    pub async fn by_genesys_org(
+        &self,
+        genesys_org_id: &str,
+    ) -> Result<Option<TenantRecord>, TenantClientError> {
+        let path = ["by-genesys-org", genesys_org_id];
+        self.inner
+            .by_org
+            .get(&genesys_org_id.to_owned(), self.inner.ask(&path))
+            .await
+    }
+
+    /// What is needed to send in the name of a tenant; `None` when there is no such tenant.
+    pub async fn sending_profile(
+        &self,
+        tenant_id: &TenantId,
+    ) -> Result<Option<SendingProfile>, TenantClientError> {
+        let path = [tenant_id.as_str(), "sending-profile"];
+        self.inner
+            .profiles
+            .get(tenant_id, self.inner.ask(&path))
+            .await
+    }
+
+    /// Forgets what is remembered of a tenant, because an event told that it changed; old answers
+    /// do not serve again either. Answers that an organization has no tenant are forgotten too:
+    /// the change may be that it has one now.
+    pub async fn invalidate(&self, tenant_id: &TenantId) {
+        self.inner
+            .by_org
+            .forget(|_, tenant| tenant.is_none_or(|tenant| tenant.tenant_id == *tenant_id))
+            .await;
+        self.inner.profiles.forget(|key, _| key == tenant_id).await;
+    }
+}
+
+/// The conventional error body, as far as it is needed.
+#[derive(Deserialize)]
+struct ErrorBody {
+    error: ErrorCode,
+}
+
+#[derive(Deserialize)]
+struct ErrorCode {
+    code: String,
+}
+
+impl Inner {
+    #[tracing::instrument(name = "tenant_service.get", skip_all, fields(otel.kind = "client"))]
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+    ) -> Result<Option<T>, TenantClientError> {
+        let mut url = self.base_url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments
+                .pop_if_empty()
+                .extend(["api", "tenants"])
+                .extend(path);
+        }
+        let request = self
+            .http
+            .get(url)
+            .bearer_auth(self.credential.expose_secret());
+        let response = traced(request)
+            .send()
+            .await
+            .or(Err(TenantClientError::Unavailable))?;
+        let status = response.status().as_u16();
+        let body = read(response, status).await?;
+        match status {
+            200 => serde_json::from_slice(&body)
+                .map(Some)
+                .or(Err(TenantClientError::Protocol { status })),
+            404 if is_no_such_tenant(&body) => Ok(None),
+            401 | 403 => Err(TenantClientError::Unauthorized { status }),
+            408 | 429 | 500.. => Err(TenantClientError::Unavailable),
+            _ => Err(TenantClientError::Protocol { status }),
+        }
+    }
+}
+
+fn is_no_such_tenant(body: &[u8]) -> bool {
+    serde_json::from_slice(body).is_ok_and(|body: ErrorBody| body.error.code == NO_SUCH_TENANT)
+}
+
+async fn read(mut response: Response, status: u16) -> Result<Vec<u8>, TenantClientError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .or(Err(TenantClientError::Unavailable))?
+    {
+        if body.len() + chunk.len() > MAX_BODY_BYTES {
+            return Err(TenantClientError::Protocol { status });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
