@@ -16,6 +16,7 @@ const VERSION: &str = "v1";
 const TAG_BYTES: usize = 8;
 
 /// Key of the HMAC. It must outlive the messages it marks: webhooks come for up to 7 days.
+#[derive(Clone)]
 pub struct CallbackKey(hmac::Key);
 
 impl CallbackKey {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use portal_types::PhoneNumber;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Longest body of a text message, in characters (Cloud API reference, text messages).
 pub const MAX_TEXT_CHARS: usize = 4096;
@@ -37,7 +37,7 @@ pub enum RecipientType {
 }
 
 /// Content by type. Serialised as `{"<type>": {…}}`; [`Content::type_name`] gives the type.
-#[derive(Clone, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Content {
@@ -55,7 +55,7 @@ impl Content {
 }
 
 /// A text message.
-#[derive(Clone, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Text {
     /// 1 to [`MAX_TEXT_CHARS`] characters; Meta refuses others with code 100.
     pub body: String,

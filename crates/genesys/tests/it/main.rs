@@ -7,6 +7,7 @@
 mod fake;
 mod me;
 mod oauth;
+mod sandbox;
 
 use std::time::Duration;
 

@@ -204,7 +204,7 @@ async fn an_answer_that_a_change_overtook_is_not_remembered() {
         async move { status(&client).await }
     });
     while fake.requests().is_empty() {
-        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     client.invalidate(&acme()).await;
     gate.notify_one();

@@ -5,5 +5,6 @@
 
 #[expect(dead_code, reason = "three crates share it, none needs all of it")]
 mod fake;
+mod sandbox;
 mod send;
 mod webhook;
