@@ -16,8 +16,8 @@ pub fn random_token(prefix: &str) -> Result<SecretString, aws_lc_rs::error::Unsp
 }
 
 /// The SHA-256 digest, as stored for tokens and keys.
-pub fn sha256(text: &str) -> [u8; 32] {
-    let digest = digest::digest(&digest::SHA256, text.as_bytes());
+pub fn sha256(content: impl AsRef<[u8]>) -> [u8; 32] {
+    let digest = digest::digest(&digest::SHA256, content.as_ref());
     let mut bytes = [0; 32];
     bytes.copy_from_slice(digest.as_ref());
     bytes

@@ -1,0 +1,406 @@
+//! The composition root: builds everything from settings and runs it.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use actix_web::web;
+use anyhow::Context as _;
+use opentelemetry::metrics::Counter;
+use portal_auth::{Authenticator, JwksClient, JwksOptions, KeySource, Revocations, Verifier};
+use portal_cache::Cache;
+use portal_db::{Db, DbOptions, SchemaState};
+use portal_events::{BrokerOptions, BrokerState, Consumers, Relay, RelayWaker};
+use portal_service_kit::{
+    health::Health,
+    http_client::{self, ClientOptions},
+    lifecycle::{Shutdown, Tasks},
+    server::{Server, ServerOptions},
+    telemetry,
+};
+use portal_tenant_client::{CachePolicy, TenantClient};
+use portal_vault::Vault;
+use portal_whatsapp::{GraphClient, callback::CallbackKey};
+use tokio::sync::Notify;
+
+use crate::{
+    config::Settings,
+    events::{
+        SOURCE,
+        consumers::{self, DeliverHints, ForgetTenant, ResumeTenant},
+    },
+    jobs, routes,
+    state::{AppState, WebhookDoor},
+    usecases::{
+        accept_message::Acceptor, apply_webhook::WebhookApplier, deliver_lane::Deliverer,
+        sweep::Sweeper,
+    },
+};
+
+const SERVICE: &str = "outbound-message-service";
+const CALLBACK_KEY_LABEL: &str = "outbound-message-service/biz_opaque_callback_data/v1";
+/// Access tokens live for minutes; the list of revoked ones need not reach further back.
+const TOKEN_LIFETIME: Duration = Duration::from_mins(15);
+const SCHEMA_POLL: Duration = Duration::from_secs(1);
+
+/// The service, bound to its port and ready to run.
+pub struct App {
+    server: Server,
+    addr: SocketAddr,
+    workers: Workers,
+    shutdown: Shutdown,
+    grace: Duration,
+}
+
+/// Everything that runs beside the HTTP server.
+struct Workers {
+    db: Db,
+    relay: Relay,
+    consumers: Consumers,
+    sweeper: Option<Sweeper>,
+    sweep_now: Arc<Notify>,
+    applier: Option<WebhookApplier>,
+    webhook_arrived: Arc<Notify>,
+}
+
+impl App {
+    /// Builds the service and binds its port. Reaches for nothing: database, broker, Redis and
+    /// tenant-service may come later.
+    pub fn build(settings: &Settings, shutdown: Shutdown) -> anyhow::Result<Self> {
+        let telemetry = telemetry::init(SERVICE, &settings.telemetry)?;
+        let parts = Parts::build(settings)?;
+        let authenticator = web::Data::new(parts.authenticator(settings));
+        let health = parts.health(&shutdown);
+        let state = web::Data::new(parts.state(settings));
+        let options = ServerOptions {
+            http: settings.http.clone(),
+            health,
+            telemetry,
+            openapi: Some(routes::document()),
+        };
+        let server = Server::bind(&settings.http.bind, &options, move |config| {
+            config
+                .app_data(state.clone())
+                .app_data(authenticator.clone());
+            routes::mount(config);
+        })
+        .with_context(|| format!("cannot listen on {} (http.bind)", settings.http.bind))?;
+        Ok(Self {
+            addr: server.addr(),
+            server,
+            workers: parts.workers(settings),
+            shutdown,
+            grace: settings.http.shutdown_grace() + settings.graph_timeout(),
+        })
+    }
+
+    /// The address of the API.
+    pub const fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Runs until the order to stop, then finishes what is in hand.
+    pub async fn run_until_stopped(self) -> anyhow::Result<()> {
+        let tasks = Tasks::new(self.shutdown.clone());
+        let stop = self.shutdown.soft();
+        let server = self.server;
+        tasks.spawn("http", {
+            let stop = stop.clone();
+            async move { Ok(server.run(stop).await?) }
+        });
+        let workers = self.workers;
+        let inner = tasks.clone();
+        let shutdown = self.shutdown.clone();
+        tasks.spawn("workers", async move {
+            let stop = shutdown.soft();
+            tokio::select! {
+                () = wait_for_schema(&workers.db) => workers.start(&inner, &shutdown),
+                () = stop.cancelled() => {}
+            }
+            stop.cancelled().await;
+            Ok(())
+        });
+        tasks.join(self.grace).await?;
+        Ok(())
+    }
+}
+
+/// Services never migrate: they wait for `portalctl db migrate`.
+async fn wait_for_schema(db: &Db) {
+    let mut told = false;
+    loop {
+        match db.schema_state().await {
+            Ok(SchemaState::Current) => return,
+            Ok(SchemaState::Behind(missing)) if !told => {
+                tracing::warn!(?missing, "waiting for `portalctl db migrate`");
+                told = true;
+            }
+            Ok(SchemaState::Behind(_)) => {}
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "waiting for the database"
+                );
+            }
+        }
+        tokio::time::sleep(SCHEMA_POLL).await;
+    }
+}
+
+impl Workers {
+    fn start(self, tasks: &Tasks, shutdown: &Shutdown) {
+        let stop = shutdown.soft();
+        let spawn = |name, work: futures_util::future::BoxFuture<'static, ()>| {
+            tasks.spawn(name, async move {
+                work.await;
+                Ok(())
+            });
+        };
+        spawn("relay", Box::pin(self.relay.run(stop.clone())));
+        spawn("consumers", Box::pin(self.consumers.run(stop.clone())));
+        if let Some(sweeper) = self.sweeper {
+            spawn(
+                "sweep",
+                Box::pin(jobs::sweep(sweeper, self.sweep_now, stop.clone())),
+            );
+        }
+        if let Some(applier) = self.applier {
+            let arrived = self.webhook_arrived;
+            spawn(
+                "webhooks",
+                Box::pin(jobs::apply_webhooks(applier, arrived, stop)),
+            );
+        }
+    }
+}
+
+/// What several parts of the service share.
+struct Parts {
+    db: Db,
+    cache: Cache,
+    broker: BrokerOptions,
+    broker_state: BrokerState,
+    relay_waker: RelayWaker,
+    tenants: Arc<TenantClient>,
+    vault: Arc<Vault>,
+    graph: GraphClient,
+    callback_key: CallbackKey,
+    internal_http: reqwest::Client,
+    sweep_now: Arc<Notify>,
+    webhook_arrived: Arc<Notify>,
+}
+
+impl Parts {
+    fn build(settings: &Settings) -> anyhow::Result<Self> {
+        let db = Db::new(&DbOptions {
+            url: settings.database.url.clone(),
+            pool_size: settings.database.pool_size,
+            acquire_timeout: Duration::from_millis(settings.database.acquire_timeout_ms),
+            statement_timeout: Duration::from_millis(settings.database.statement_timeout_ms),
+            application_name: SERVICE,
+        });
+        let vault = Vault::from_keys(&settings.vault.keys, &settings.vault.active_key)?;
+        let note_key = vault
+            .derive(settings.callback_key(), CALLBACK_KEY_LABEL)
+            .context("webhooks.callback_key must name one of vault.keys")?;
+        let internal_http = http_client::build(&ClientOptions {
+            connect_timeout: Duration::from_secs(1),
+            timeout: Duration::from_secs(3),
+            user_agent: SERVICE.to_owned(),
+        })?;
+        let graph_http = http_client::build(&ClientOptions {
+            connect_timeout: Duration::from_millis(settings.meta.connect_timeout_ms),
+            timeout: settings.graph_timeout(),
+            user_agent: "agent-portal".to_owned(),
+        })?;
+        let tenants = TenantClient::new(
+            internal_http.clone(),
+            settings.tenant_service.url.clone(),
+            settings.tenant_service.service_key.clone(),
+            CachePolicy::default(),
+        )
+        .context("tenant_service.url")?;
+        Ok(Self {
+            db,
+            cache: Cache::connect(&settings.redis.url, &settings.redis.key_prefix)?,
+            broker: BrokerOptions {
+                url: settings.rabbitmq.url.clone(),
+                namespace: settings.rabbitmq.namespace.clone(),
+                name: SERVICE,
+            },
+            broker_state: BrokerState::default(),
+            relay_waker: RelayWaker::default(),
+            tenants: Arc::new(tenants),
+            vault: Arc::new(vault),
+            graph: GraphClient::new(
+                graph_http,
+                settings.meta.graph_url.clone(),
+                settings.meta.graph_version.clone(),
+            )
+            .context("meta.graph_url")?,
+            callback_key: CallbackKey::new(&note_key),
+            internal_http,
+            sweep_now: Arc::new(Notify::new()),
+            webhook_arrived: Arc::new(Notify::new()),
+        })
+    }
+
+    fn authenticator(&self, settings: &Settings) -> Authenticator {
+        let auth = &settings.auth;
+        let keys = JwksClient::new(
+            auth.jwks_url.as_str(),
+            self.internal_http.clone(),
+            JwksOptions::default(),
+        );
+        let verifier = Verifier::new(&auth.issuer, &auth.audience, KeySource::Published(keys));
+        Authenticator::builder()
+            .access(verifier)
+            .revocations(Revocations::new(self.cache.clone(), TOKEN_LIFETIME))
+            .build()
+    }
+
+    fn health(&self, shutdown: &Shutdown) -> Health {
+        let (db, schema_db) = (self.db.clone(), self.db.clone());
+        let (cache, broker) = (self.cache.clone(), self.broker_state.clone());
+        Health::builder(SERVICE, env!("CARGO_PKG_VERSION"))
+            .check("database", true, move || {
+                let db = db.clone();
+                async move {
+                    db.ping()
+                        .await
+                        .map_err(|_cause| "does not answer".to_owned())
+                }
+            })
+            .check("schema", true, move || {
+                let db = schema_db.clone();
+                async move {
+                    match db.schema_state().await {
+                        Ok(SchemaState::Current) => Ok(()),
+                        Ok(SchemaState::Behind(missing)) => Err(format!(
+                            "{} migration(s) missing: run `portalctl db migrate`",
+                            missing.len()
+                        )),
+                        Err(_) => Err("cannot be read".to_owned()),
+                    }
+                }
+            })
+            // Messages are accepted without these two: what they carry waits in the database.
+            .check("rabbitmq", false, move || {
+                let up = broker.is_up();
+                async move {
+                    if up {
+                        Ok(())
+                    } else {
+                        Err("not connected".to_owned())
+                    }
+                }
+            })
+            .check("redis", false, move || {
+                let cache = cache.clone();
+                async move {
+                    cache
+                        .ping()
+                        .await
+                        .map_err(|_cause| "does not answer".to_owned())
+                }
+            })
+            .draining_on(shutdown.soft())
+            .build()
+    }
+
+    fn state(&self, settings: &Settings) -> AppState {
+        AppState {
+            db: self.db.clone(),
+            acceptor: Acceptor {
+                db: self.db.clone(),
+                tenants: Arc::clone(&self.tenants),
+                relay: self.relay_waker.clone(),
+                time_to_live: seconds(settings.delivery.time_to_live_seconds),
+                idempotency_window: seconds(settings.idempotency.window_seconds),
+                content_in_events: settings.events.include_content,
+                accepted: counter("messages.accepted", "Messages accepted"),
+            },
+            webhooks: WebhookDoor {
+                app_secrets: settings.meta.app_secrets().into(),
+                verify_token: settings.meta.verify_token.clone(),
+                arrived: Arc::clone(&self.webhook_arrived),
+            },
+        }
+    }
+
+    fn workers(self, settings: &Settings) -> Workers {
+        let mut consumers = Consumers::new(self.broker.clone(), self.broker_state.clone())
+            .subscribe(
+                consumers::tenant_cache_queue(),
+                1,
+                ForgetTenant(Arc::clone(&self.tenants)),
+            );
+        let delivery = &settings.delivery;
+        let mut sweeper = None;
+        if delivery.enabled {
+            let deliverer = Deliverer {
+                db: self.db.clone(),
+                tenants: Arc::clone(&self.tenants),
+                vault: self.vault,
+                graph: self.graph,
+                callback_key: self.callback_key.clone(),
+                relay: self.relay_waker.clone(),
+                lease: seconds(delivery.lease_seconds),
+                max_retries: delivery.max_retries.into(),
+                outcomes: counter("messages.attempts", "Requests to Meta by outcome"),
+            };
+            consumers = consumers
+                .subscribe(
+                    consumers::deliver_queue(),
+                    delivery.concurrency,
+                    DeliverHints(deliverer),
+                )
+                .subscribe(
+                    consumers::tenant_queue(),
+                    1,
+                    ResumeTenant {
+                        db: self.db.clone(),
+                        tenants: Arc::clone(&self.tenants),
+                        sweep_now: Arc::clone(&self.sweep_now),
+                    },
+                );
+            sweeper = Some(Sweeper {
+                db: self.db.clone(),
+                relay: self.relay_waker.clone(),
+                unknown_horizon_seconds: i32::try_from(delivery.unknown_horizon_seconds)
+                    .unwrap_or(i32::MAX),
+            });
+        }
+        let applier = settings.webhooks.enabled.then(|| WebhookApplier {
+            db: self.db.clone(),
+            callback_key: self.callback_key,
+            relay: self.relay_waker.clone(),
+            statuses: counter("webhooks.statuses", "Statuses from Meta by outcome"),
+        });
+        let relay = Relay::new(
+            self.db.clone(),
+            self.broker,
+            self.broker_state,
+            SOURCE.role,
+            self.relay_waker,
+        );
+        Workers {
+            db: self.db,
+            relay,
+            consumers,
+            sweeper,
+            sweep_now: self.sweep_now,
+            applier,
+            webhook_arrived: self.webhook_arrived,
+        }
+    }
+}
+
+fn seconds(count: u32) -> chrono::Duration {
+    chrono::Duration::seconds(count.into())
+}
+
+fn counter(name: &'static str, description: &'static str) -> Counter<u64> {
+    opentelemetry::global::meter(SERVICE)
+        .u64_counter(name)
+        .with_description(description)
+        .build()
+}

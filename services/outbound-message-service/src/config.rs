@@ -1,0 +1,232 @@
+//! Settings. Nothing else reads the environment.
+
+use std::time::Duration;
+
+use portal_service_kit::config::{
+    self, ConfigError, DatabaseSection, HttpSection, Problems, RabbitMqSection, RedisSection,
+    TelemetrySection, Validate, VaultSection,
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use url::Url;
+
+const PREFIX: &str = "OUTBOUND";
+const DEFAULTS: &str = include_str!("../config.default.toml");
+
+/// All settings; `config.default.toml` explains them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The API port.
+    pub http: HttpSection,
+    /// PostgreSQL.
+    pub database: DatabaseSection,
+    /// RabbitMQ.
+    pub rabbitmq: RabbitMqSection,
+    /// Redis.
+    pub redis: RedisSection,
+    /// The keys that open stored tokens.
+    pub vault: VaultSection,
+    /// Whose access tokens are taken.
+    pub auth: AuthSection,
+    /// Where tenants are asked for.
+    pub tenant_service: TenantServiceSection,
+    /// The Graph API.
+    pub meta: MetaSection,
+    /// Workers.
+    pub delivery: DeliverySection,
+    /// Meta's webhooks.
+    pub webhooks: WebhooksSection,
+    /// Idempotency keys.
+    pub idempotency: IdempotencySection,
+    /// Published events.
+    pub events: EventsSection,
+    /// Logs and traces.
+    pub telemetry: TelemetrySection,
+}
+
+/// Whose access tokens are taken.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthSection {
+    /// Where the keys are published.
+    pub jwks_url: Url,
+    /// The `iss` of tokens.
+    pub issuer: String,
+    /// The `aud` of tokens.
+    pub audience: String,
+}
+
+/// Where tenants are asked for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TenantServiceSection {
+    /// Its base URL.
+    pub url: Url,
+    /// Our key for it.
+    pub service_key: SecretString,
+}
+
+/// The Graph API.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetaSection {
+    /// Its base URL.
+    pub graph_url: Url,
+    /// The version segment of its paths.
+    pub graph_version: String,
+    /// How long connecting may take.
+    pub connect_timeout_ms: u64,
+    /// How long a whole request may take.
+    pub timeout_ms: u64,
+    /// Secrets that sign webhooks, comma separated.
+    pub app_secrets: SecretString,
+    /// What the verification of the webhook must present.
+    pub verify_token: SecretString,
+}
+
+impl MetaSection {
+    /// The secrets, one by one.
+    pub fn app_secrets(&self) -> Vec<SecretString> {
+        let all = self.app_secrets.expose_secret().split(',').map(str::trim);
+        all.filter(|secret| !secret.is_empty())
+            .map(SecretString::from)
+            .collect()
+    }
+}
+
+/// Workers.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeliverySection {
+    /// Whether this process sends.
+    pub enabled: bool,
+    /// Recipients that are served at the same time.
+    pub concurrency: u16,
+    /// How long a worker may take for one request.
+    pub lease_seconds: u32,
+    /// Tries after failures that pass.
+    pub max_retries: u16,
+    /// How long a message may wait to be sent.
+    pub time_to_live_seconds: u32,
+    /// How long a lost answer may stay unknown.
+    pub unknown_horizon_seconds: u32,
+}
+
+/// Meta's webhooks.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhooksSection {
+    /// Whether this process applies them.
+    pub enabled: bool,
+    /// The vault key that signs notes; empty is the active one.
+    pub callback_key: String,
+}
+
+/// Idempotency keys.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdempotencySection {
+    /// How long a key is remembered.
+    pub window_seconds: u32,
+}
+
+/// Published events.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventsSection {
+    /// Whether `message.accepted` carries the content.
+    pub include_content: bool,
+}
+
+impl Settings {
+    /// Reads them from defaults, file and environment.
+    pub fn load() -> Result<Self, ConfigError> {
+        config::load(PREFIX, DEFAULTS)
+    }
+
+    /// As [`Settings::load`], with a given environment: for tests.
+    pub fn load_from(
+        environment: &std::collections::BTreeMap<String, String>,
+    ) -> Result<Self, ConfigError> {
+        config::load_from(PREFIX, DEFAULTS, environment)
+    }
+
+    /// The vault key that signs notes.
+    pub fn callback_key(&self) -> &str {
+        let own = self.webhooks.callback_key.trim();
+        if own.is_empty() {
+            self.vault.active_key.trim()
+        } else {
+            own
+        }
+    }
+
+    /// How long a whole request to Meta may take.
+    pub fn graph_timeout(&self) -> Duration {
+        Duration::from_millis(self.meta.timeout_ms)
+    }
+}
+
+impl Validate for Settings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.section("http", &self.http);
+        problems.section("database", &self.database);
+        problems.section("rabbitmq", &self.rabbitmq);
+        problems.section("redis", &self.redis);
+        problems.section("vault", &self.vault);
+        problems.section("tenant_service", &self.tenant_service);
+        problems.section("meta", &self.meta);
+        problems.section("delivery", &self.delivery);
+        problems.section("telemetry", &self.telemetry);
+        problems.require_within(
+            "idempotency.window_seconds",
+            self.idempotency.window_seconds.into(),
+            60..=2_592_000,
+        );
+        let lease_ms = u64::from(self.delivery.lease_seconds) * 1000;
+        if lease_ms <= self.meta.timeout_ms {
+            problems.add(
+                "delivery.lease_seconds",
+                "must be longer than meta.timeout_ms",
+            );
+        }
+    }
+}
+
+impl Validate for TenantServiceSection {
+    fn validate(&self, problems: &mut Problems) {
+        problems.require_secret("service_key", &self.service_key);
+    }
+}
+
+impl Validate for MetaSection {
+    fn validate(&self, problems: &mut Problems) {
+        if self.app_secrets().is_empty() {
+            problems.missing("app_secrets");
+        }
+        problems.require_secret("verify_token", &self.verify_token);
+        problems.require_text("graph_version", &self.graph_version);
+        problems.require_within("connect_timeout_ms", self.connect_timeout_ms, 1..=60_000);
+        problems.require_within("timeout_ms", self.timeout_ms, 1..=120_000);
+    }
+}
+
+impl Validate for DeliverySection {
+    fn validate(&self, problems: &mut Problems) {
+        // A broker counts all unacknowledged deliveries of a consumer that dies against them.
+        problems.require_within("concurrency", self.concurrency.into(), 1..=256);
+        problems.require_within("lease_seconds", self.lease_seconds.into(), 1..=3600);
+        problems.require_within("max_retries", self.max_retries.into(), 0..=20);
+        problems.require_within(
+            "time_to_live_seconds",
+            self.time_to_live_seconds.into(),
+            1..=2_592_000,
+        );
+        problems.require_within(
+            "unknown_horizon_seconds",
+            self.unknown_horizon_seconds.into(),
+            1..=86_400,
+        );
+    }
+}

@@ -1,0 +1,9 @@
+//! Rules about messages. No I/O.
+
+pub(crate) mod conversation;
+pub(crate) mod draft;
+pub(crate) mod retry_policy;
+pub(crate) mod status;
+
+pub(crate) use draft::{Draft, SendTextRequest};
+pub(crate) use status::{MessageStatus, Source};

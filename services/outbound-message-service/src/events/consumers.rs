@@ -1,0 +1,135 @@
+//! Deliveries from the broker, handed to use cases.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use portal_db::Db;
+use portal_events::{
+    Delivery, Envelope, Handled, Handler,
+    topology::{EVENTS, QueueKind, QueueSpec, WORK},
+};
+use portal_tenant_client::TenantClient;
+use portal_types::{MessageId, TenantId};
+use serde::Deserialize;
+use tokio::sync::Notify;
+
+use super::DELIVER;
+use crate::{
+    store::holds,
+    usecases::deliver_lane::{DeliverError, Deliverer},
+};
+
+/// Hints that a message is to be delivered.
+pub(crate) fn deliver_queue() -> QueueSpec {
+    QueueSpec {
+        name: "outbound-message-service.deliver",
+        kind: QueueKind::Durable,
+        bindings: vec![(WORK, DELIVER)],
+    }
+}
+
+/// Changes of tenants, for this process' cache.
+pub(crate) fn tenant_cache_queue() -> QueueSpec {
+    QueueSpec {
+        name: "outbound-message-service.tenant-cache",
+        kind: QueueKind::PerProcess,
+        bindings: vec![(EVENTS, "tenant.#")],
+    }
+}
+
+/// Changes of tenants after which what waits may go on.
+pub(crate) fn tenant_queue() -> QueueSpec {
+    QueueSpec {
+        name: "outbound-message-service.tenants",
+        kind: QueueKind::Durable,
+        bindings: vec![
+            (EVENTS, "tenant.resumed"),
+            (EVENTS, "tenant.whatsapp.configured"),
+        ],
+    }
+}
+
+#[derive(Deserialize)]
+struct DeliverHint {
+    message_id: MessageId,
+    tenant_id: TenantId,
+}
+
+/// Delivers the lane of the hinted message.
+pub(crate) struct DeliverHints(pub(crate) Deliverer);
+
+#[async_trait]
+impl Handler for DeliverHints {
+    async fn handle(&self, delivery: &Delivery) -> Handled {
+        let hint: DeliverHint = match serde_json::from_slice(&delivery.body) {
+            Ok(hint) => hint,
+            Err(error) => return Handled::Reject(error.into()),
+        };
+        match self
+            .0
+            .deliver(&hint.tenant_id, hint.message_id.as_uuid())
+            .await
+        {
+            Ok(()) => Handled::Done,
+            // A token that no key opens stays so until somebody acts: the sweeper comes back to
+            // the message, and the queue is free for others.
+            Err(error @ DeliverError::Vault(_)) => {
+                tracing::error!(tenant.id = %hint.tenant_id, error = &error as &dyn std::error::Error, "sending is not possible");
+                Handled::Done
+            }
+            Err(error @ (DeliverError::Db(_) | DeliverError::Directory(_))) => {
+                Handled::Retry(error.into())
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct AnyTenantData {}
+
+/// Drops what this process remembers of a tenant.
+pub(crate) struct ForgetTenant(pub(crate) Arc<TenantClient>);
+
+#[async_trait]
+impl Handler for ForgetTenant {
+    async fn handle(&self, delivery: &Delivery) -> Handled {
+        match Envelope::<AnyTenantData>::parse(&delivery.body) {
+            Ok(event) => {
+                self.0.invalidate(&event.tenantid).await;
+                Handled::Done
+            }
+            Err(error) => Handled::Reject(error.into()),
+        }
+    }
+}
+
+/// Lets what waits for a tenant go on.
+pub(crate) struct ResumeTenant {
+    pub(crate) db: Db,
+    pub(crate) tenants: Arc<TenantClient>,
+    pub(crate) sweep_now: Arc<Notify>,
+}
+
+#[async_trait]
+impl Handler for ResumeTenant {
+    async fn handle(&self, delivery: &Delivery) -> Handled {
+        let event = match Envelope::<AnyTenantData>::parse(&delivery.body) {
+            Ok(event) => event,
+            Err(error) => return Handled::Reject(error.into()),
+        };
+        // The other queue does this, too, but nothing says which of them comes first.
+        self.tenants.invalidate(&event.tenantid).await;
+        // Without an inbox row: to look once more is harmless.
+        let released = self
+            .db
+            .write("resume_tenant", &event.tenantid, holds::probe_now)
+            .await;
+        match released {
+            Ok(_) => {
+                self.sweep_now.notify_one();
+                Handled::Done
+            }
+            Err(error) => Handled::Retry(error.into()),
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! What the service tells and what it listens to.
+
+pub(crate) mod consumers;
+pub(crate) mod produced;
+
+use portal_events::Source;
+
+/// Who publishes.
+pub(crate) const SOURCE: Source = Source {
+    role: "outbound_message_service",
+    uri: "/services/outbound-message-service",
+};
+
+/// The routing key of the hint that a message is to be delivered.
+pub(crate) const DELIVER: &str = "message.deliver";

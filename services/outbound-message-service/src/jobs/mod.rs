@@ -1,0 +1,114 @@
+//! Loops that look for work: woken by a signal and by a timer, safe on many replicas.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use opentelemetry::metrics::Gauge;
+use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::usecases::{apply_webhook::WebhookApplier, sweep::Sweeper};
+
+const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
+const INTAKE_INTERVAL: Duration = Duration::from_millis(500);
+const TIDY_INTERVAL: Duration = Duration::from_secs(15);
+/// After a failure, so that a database that is away is not stormed.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Tells workers of due messages and settles unknown ones until `stop`.
+pub(crate) async fn sweep(sweeper: Sweeper, wake: Arc<Notify>, stop: CancellationToken) {
+    let mut tidied: Option<Instant> = None;
+    while !stop.is_cancelled() {
+        let pause = match sweep_once(&sweeper, &mut tidied).await {
+            Ok(()) => SWEEP_INTERVAL,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "sweeping failed");
+                PAUSE
+            }
+        };
+        wait(&wake, pause, &stop).await;
+    }
+}
+
+async fn sweep_once(
+    sweeper: &Sweeper,
+    tidied: &mut Option<Instant>,
+) -> Result<(), portal_db::DbError> {
+    sweeper.hint_due().await?;
+    sweeper.settle_unknown().await?;
+    if tidied.is_none_or(|at| at.elapsed() > TIDY_INTERVAL) {
+        sweeper.forget_keys().await?;
+        *tidied = Some(Instant::now());
+    }
+    Ok(())
+}
+
+/// Applies stored webhooks until `stop`.
+pub(crate) async fn apply_webhooks(
+    applier: WebhookApplier,
+    wake: Arc<Notify>,
+    stop: CancellationToken,
+) {
+    let backlog = Backlog::new();
+    let mut tidied: Option<Instant> = None;
+    while !stop.is_cancelled() {
+        let pause = match applier.apply_due().await {
+            Ok(0) => INTAKE_INTERVAL,
+            Ok(_) => continue,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "webhooks wait");
+                PAUSE
+            }
+        };
+        if tidied.is_none_or(|at| at.elapsed() > TIDY_INTERVAL) {
+            match applier.tidy().await {
+                Ok((count, oldest)) => backlog.record(count, oldest),
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "old webhooks are kept for now"
+                ),
+            }
+            tidied = Some(Instant::now());
+        }
+        wait(&wake, pause, &stop).await;
+    }
+}
+
+/// How much of Meta's posts waits.
+struct Backlog {
+    size: Gauge<i64>,
+    age: Gauge<f64>,
+}
+
+impl Backlog {
+    fn new() -> Self {
+        let meter = opentelemetry::global::meter("outbound-message-service");
+        Self {
+            size: meter
+                .i64_gauge("webhooks.backlog")
+                .with_description("Posts of Meta that are stored and not applied yet")
+                .build(),
+            age: meter
+                .f64_gauge("webhooks.oldest_age")
+                .with_unit("s")
+                .with_description("Age of the oldest post that is not applied yet")
+                .build(),
+        }
+    }
+
+    fn record(&self, count: i64, oldest: Option<DateTime<Utc>>) {
+        self.size.record(count, &[]);
+        let age = oldest
+            .and_then(|at| (Utc::now() - at).to_std().ok())
+            .unwrap_or_default();
+        self.age.record(age.as_secs_f64(), &[]);
+    }
+}
+
+async fn wait(wake: &Notify, limit: Duration, stop: &CancellationToken) {
+    tokio::select! {
+        () = wake.notified() => {}
+        () = tokio::time::sleep(limit) => {}
+        () = stop.cancelled() => {}
+    }
+}

@@ -1,0 +1,191 @@
+//! `GET /api/messages/{message_id}`
+
+use actix_web::{get, web};
+use chrono::{DateTime, Utc};
+use portal_auth::Caller;
+use portal_service_kit::{ApiError, http::ValidPath};
+use portal_types::{ConversationId, MessageId, TenantId};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    domain::MessageStatus,
+    error::from_db,
+    state::AppState,
+    usecases::get_message::{MessageStory, get_message as find_message},
+};
+
+/// A message with its whole status history.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct MessageView {
+    message_id: MessageId,
+    tenant_id: TenantId,
+    conversation_id: ConversationId,
+    /// Always `outbound`.
+    direction: &'static str,
+    #[serde(rename = "type")]
+    message_type: String,
+    to: String,
+    from: String,
+    phone_number_id: String,
+    /// The text of a text message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    /// The content as Meta gets it.
+    payload: serde_json::Value,
+    reply_to: Option<String>,
+    status: MessageStatus,
+    /// Meta's id, once Meta took the message.
+    wamid: Option<String>,
+    /// Why the last attempt or the message failed.
+    error: Option<serde_json::Value>,
+    /// What Meta charges.
+    pricing: Option<serde_json::Value>,
+    sent_by: SentByView,
+    accepted_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    /// When the next attempt is due.
+    next_attempt_at: Option<DateTime<Utc>>,
+    /// The states it went through, oldest first.
+    history: Vec<HistoryView>,
+    /// The requests to Meta, oldest first.
+    attempts: Vec<AttemptView>,
+    /// The trace that everything about the message belongs to.
+    trace_id: Option<String>,
+}
+
+/// Who sent a message.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SentByView {
+    /// `user`, `api_key` or `service`.
+    kind: String,
+    id: String,
+}
+
+/// A state that a message reached.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct HistoryView {
+    status: String,
+    /// When it happened, by the clock of who says so.
+    at: DateTime<Utc>,
+    /// When we learned of it.
+    recorded_at: DateTime<Utc>,
+    /// `api`, `graph`, `webhook` or `policy`.
+    source: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<serde_json::Value>,
+}
+
+/// One request to Meta.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AttemptView {
+    number: i32,
+    started_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+    /// `accepted`, `not_accepted` or `unknown`; nothing while it runs.
+    outcome: Option<String>,
+    error_class: Option<String>,
+    error_code: Option<i64>,
+    http_status: Option<i32>,
+    /// Meta's trace id, for its support.
+    fbtrace_id: Option<String>,
+}
+
+impl TryFrom<MessageStory> for MessageView {
+    type Error = portal_db::DbError;
+
+    fn try_from(story: MessageStory) -> Result<Self, Self::Error> {
+        let MessageStory {
+            message,
+            attempts,
+            history,
+        } = story;
+        let tenant_id = TenantId::parse(&message.tenant_id)
+            .map_err(|_invalid| portal_db::DbError::Corrupt("messages.tenant_id".to_owned()))?;
+        let text = message
+            .content
+            .pointer("/text/body")
+            .and_then(serde_json::Value::as_str);
+        let trace = message
+            .traceparent
+            .as_deref()
+            .and_then(|parent| parent.split('-').nth(1));
+        Ok(Self {
+            message_id: message.message_id.into(),
+            tenant_id,
+            conversation_id: message.conversation_id.into(),
+            direction: "outbound",
+            status: message.status()?,
+            text: text.map(str::to_owned),
+            trace_id: trace.map(str::to_owned),
+            message_type: message.type_,
+            to: message.recipient,
+            from: message.from_number,
+            phone_number_id: message.phone_number_id,
+            payload: message.content,
+            reply_to: message.reply_to,
+            wamid: message.wamid,
+            error: message.error,
+            pricing: message.pricing,
+            sent_by: SentByView {
+                kind: message.sent_by_kind,
+                id: message.sent_by,
+            },
+            accepted_at: message.accepted_at,
+            updated_at: message.updated_at,
+            next_attempt_at: message.next_attempt_at,
+            history: history
+                .into_iter()
+                .filter(|event| event.changed_status)
+                .map(|event| HistoryView {
+                    status: event.status,
+                    at: event.occurred_at,
+                    recorded_at: event.recorded_at,
+                    source: event.source,
+                    error: event.error,
+                })
+                .collect(),
+            attempts: attempts
+                .into_iter()
+                .map(|attempt| AttemptView {
+                    number: attempt.number,
+                    started_at: attempt.started_at,
+                    finished_at: attempt.finished_at,
+                    outcome: attempt.outcome,
+                    error_class: attempt.error_class,
+                    error_code: attempt.error_code,
+                    http_status: attempt.http_status,
+                    fbtrace_id: attempt.provider_trace_id,
+                })
+                .collect(),
+        })
+    }
+}
+
+/// A message of the organization with its whole status history.
+#[utoipa::path(
+    tag = "messages",
+    params(("message_id" = MessageId, Path, description = "The id that the acceptance answered")),
+    responses(
+        (status = 200, description = "The message", body = MessageView),
+        (status = 400, description = "The id is not a UUID"),
+        (status = 401, description = "The token is missing, expired or revoked"),
+        (status = 404, description = "The organization has no such message"),
+        (status = 503, description = "The message cannot be read just now"),
+    ),
+    security(("bearer" = []))
+)]
+#[get("/api/messages/{message_id}")]
+pub(crate) async fn get_message(
+    caller: Caller,
+    state: web::Data<AppState>,
+    path: ValidPath<MessageId>,
+) -> Result<web::Json<MessageView>, ApiError> {
+    let story = find_message(&state.db, &caller.tenant_id, path.0)
+        .await
+        .map_err(from_db)?
+        .ok_or_else(|| {
+            ApiError::not_found("MESSAGE_NOT_FOUND", "Your organization has no such message")
+        })?;
+    MessageView::try_from(story).map(web::Json).map_err(from_db)
+}

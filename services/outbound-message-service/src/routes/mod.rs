@@ -1,0 +1,34 @@
+//! The HTTP doors.
+
+mod messages;
+mod send;
+mod webhooks;
+
+use actix_web::web;
+use portal_service_kit::openapi;
+use utoipa::OpenApi as _;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+#[derive(utoipa::OpenApi)]
+#[openapi(info(
+    title = "outbound-message-service",
+    description = "Sends WhatsApp messages for organizations and follows them.",
+    license(name = "Apache-2.0", identifier = "Apache-2.0")
+))]
+struct Base;
+
+/// The OpenAPI document, made from the routes.
+pub fn document() -> utoipa::openapi::OpenApi {
+    openapi::document(Base::openapi(), routes)
+}
+
+pub(crate) fn mount(config: &mut web::ServiceConfig) {
+    openapi::mount(config, routes);
+    config.configure(webhooks::mount);
+}
+
+fn routes(config: &mut ServiceConfig<'_>) {
+    config
+        .service(send::send_text)
+        .service(messages::get_message);
+}

@@ -1,0 +1,25 @@
+//! What handlers need, built once.
+
+use std::sync::Arc;
+
+use portal_db::Db;
+use secrecy::SecretString;
+use tokio::sync::Notify;
+
+use crate::usecases::accept_message::Acceptor;
+
+/// Shared by all handlers.
+#[derive(Clone)]
+pub(crate) struct AppState {
+    pub(crate) db: Db,
+    pub(crate) acceptor: Acceptor,
+    pub(crate) webhooks: WebhookDoor,
+}
+
+/// What Meta's door needs.
+#[derive(Clone)]
+pub(crate) struct WebhookDoor {
+    pub(crate) app_secrets: Arc<[SecretString]>,
+    pub(crate) verify_token: SecretString,
+    pub(crate) arrived: Arc<Notify>,
+}

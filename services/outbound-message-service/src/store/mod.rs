@@ -1,0 +1,10 @@
+//! SQL, and only SQL. Every function runs in the transaction that it is given; those that look
+//! across tenants end in `_any_tenant`.
+
+pub(crate) mod delivery;
+pub(crate) mod holds;
+pub(crate) mod idempotency;
+pub(crate) mod intake;
+pub(crate) mod messages;
+pub(crate) mod reports;
+pub(crate) mod sweep;

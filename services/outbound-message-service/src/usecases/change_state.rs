@@ -1,0 +1,171 @@
+//! The one way in which a message's state changes: row, history and event together.
+
+use chrono::{DateTime, Utc};
+use portal_db::{DbError, Tx, outbox};
+use portal_events::{
+    EventContext,
+    catalogue::{MessageDelivered, MessageError, MessageFailed, MessageRead, MessageSent},
+    outbox_event,
+};
+use portal_types::{MessageId, TenantId};
+
+use crate::{
+    domain::{MessageStatus, Source},
+    events::SOURCE,
+    store::{
+        delivery::{self, StateChange},
+        messages::{self, MessageRow, NewStatusEvent},
+    },
+};
+
+/// Something that is known about a message now.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) status: MessageStatus,
+    pub(crate) source: Source,
+    /// When it happened, by the clock of who says so.
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) wamid: Option<String>,
+    pub(crate) pricing: Option<serde_json::Value>,
+    pub(crate) error: Option<MessageError>,
+}
+
+/// Keeps the report and moves the message if the report is news; `message` must be locked.
+/// Answers whether the message moved.
+pub(crate) fn report(
+    tx: &mut Tx<'_>,
+    message: &MessageRow,
+    report: Report,
+) -> Result<bool, DbError> {
+    let moved = message.status()?.after_report(report.status).is_some();
+    let error_json = to_json(report.error.as_ref())?;
+    let is_new = messages::insert_status_event(
+        tx,
+        &NewStatusEvent {
+            changed_status: moved,
+            wamid: report.wamid.clone(),
+            error: error_json.clone(),
+            pricing: report.pricing.clone(),
+            ..NewStatusEvent::change(message, report.status, report.source, report.at)
+        },
+    )?;
+    if !is_new && !moved {
+        return Ok(false);
+    }
+    delivery::update_state(
+        tx,
+        message,
+        &StateChange {
+            status: moved.then_some(report.status),
+            wamid: report.wamid.clone(),
+            next_attempt_at: None,
+            counts_retry: false,
+            error: error_json,
+            pricing: report.pricing.clone(),
+        },
+    )?;
+    if moved {
+        announce(tx, message, report)?;
+    }
+    Ok(moved)
+}
+
+fn announce(tx: &mut Tx<'_>, message: &MessageRow, report: Report) -> Result<(), DbError> {
+    let tenant_id = TenantId::parse(&message.tenant_id)
+        .map_err(|_invalid| DbError::Corrupt("messages.tenant_id".to_owned()))?;
+    // The whole life of a message is one trace: the request's.
+    let context = EventContext {
+        traceparent: message.traceparent.clone(),
+        request_id: None,
+    };
+    let message_id = MessageId::from(message.message_id);
+    let to = message.recipient.clone();
+    let wamid = report.wamid.or_else(|| message.wamid.clone());
+    let Report {
+        status,
+        at,
+        pricing,
+        error,
+        ..
+    } = report;
+    let tenant = tenant_id.clone();
+    let row = match status {
+        MessageStatus::Sent => {
+            let event = MessageSent {
+                message_id,
+                wamid,
+                tenant_id,
+                to,
+                at,
+                pricing,
+            };
+            outbox_event(SOURCE, &tenant, &context, at, &event)?
+        }
+        MessageStatus::Delivered => {
+            let event = MessageDelivered {
+                message_id,
+                wamid,
+                tenant_id,
+                to,
+                at,
+                pricing,
+            };
+            outbox_event(SOURCE, &tenant, &context, at, &event)?
+        }
+        MessageStatus::Read => {
+            let event = MessageRead {
+                message_id,
+                wamid,
+                tenant_id,
+                to,
+                at,
+                pricing,
+            };
+            outbox_event(SOURCE, &tenant, &context, at, &event)?
+        }
+        MessageStatus::Failed => {
+            let error = error.unwrap_or_else(|| MessageError {
+                code: None,
+                title: "The message failed".to_owned(),
+                details: None,
+                class: "permanent".to_owned(),
+            });
+            let attempts = message.attempts;
+            let event = MessageFailed {
+                message_id,
+                tenant_id,
+                to,
+                error,
+                attempts,
+            };
+            outbox_event(SOURCE, &tenant, &context, at, &event)?
+        }
+        MessageStatus::Accepted
+        | MessageStatus::Sending
+        | MessageStatus::RetryWait
+        | MessageStatus::Unknown => return Ok(()),
+    };
+    outbox::append(tx, &[row])
+}
+
+/// Marks a message as one that Meta may have taken; its attempt must be finished already.
+pub(crate) fn mark_unknown(tx: &mut Tx<'_>, message: &MessageRow) -> Result<(), DbError> {
+    let at = delivery::database_now(tx)?;
+    messages::insert_status_event(
+        tx,
+        &NewStatusEvent::change(message, MessageStatus::Unknown, Source::Policy, at),
+    )?;
+    let change = StateChange {
+        status: Some(MessageStatus::Unknown),
+        ..StateChange::default()
+    };
+    delivery::update_state(tx, message, &change)
+}
+
+/// The error as the message's row and history keep it.
+pub(crate) fn to_json(error: Option<&MessageError>) -> Result<Option<serde_json::Value>, DbError> {
+    error
+        .map(serde_json::to_value)
+        .transpose()
+        .map_err(|error| DbError::Other(Box::new(error)))
+}
