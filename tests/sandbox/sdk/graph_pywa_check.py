@@ -1,0 +1,119 @@
+"""Runs pywa, an independent WhatsApp client, unchanged, against the sandbox.
+
+    python -m venv venv && venv/bin/pip install pywa==4.5.0
+    venv/bin/python graph_pywa_check.py http://127.0.0.1:3090
+
+It sends, reads the number, meets errors, and parses the status webhooks that the sandbox sends to
+a small receiver here; it points the sandbox's webhook at that receiver (and ends it again).
+"""
+
+import hashlib
+import hmac
+import http.server
+import json
+import queue
+import sys
+import threading
+import urllib.request
+
+from pywa import WhatsApp, errors, types
+
+BASE = sys.argv[1].rstrip("/") if len(sys.argv) > 1 else "http://127.0.0.1:3090"
+APP_SECRET = "sandbox-app-secret"
+ACME = ("200000000000001", "EAASANDBOXacme0000000000000000000000000001", "100000000000001")
+
+done = 0
+received = queue.Queue()
+
+
+def check(what, condition):
+    global done
+    if not condition:
+        sys.exit(f"FAILED: {what}")
+    done += 1
+    print(f"ok  {what}")
+
+
+class Receiver(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        received.put((self.headers["X-Hub-Signature-256"], body))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+def control(path, body):
+    request = urllib.request.Request(
+        f"{BASE}/control/{path}", json.dumps(body).encode(), method="PUT",
+        headers={"Content-Type": "application/json"},
+    )
+    urllib.request.urlopen(request).read()
+
+
+def client(token=ACME[1], phone_id=ACME[0]):
+    wa = WhatsApp(phone_id=phone_id, token=token, business_account_id=ACME[2])
+    session = wa.api._session
+    version = str(session.base_url).rstrip("/").rsplit("/", 1)[-1]
+    session.base_url = f"{BASE}/{version}"
+    return wa
+
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+control("webhook", {"url": f"http://127.0.0.1:{server.server_port}/hook", "app_secret": APP_SECRET,
+                    "status_delay_ms": 30})
+
+wa = client()
+sent = wa.send_message(to="+1234567890", text="Test message", tracker="our id")
+check("a text is accepted", sent.id.startswith("wamid."))
+
+statuses = []
+for _ in range(3):
+    signature, body = received.get(timeout=20)
+    expected = "sha256=" + hmac.new(APP_SECRET.encode(), body, hashlib.sha256).hexdigest()
+    check("a webhook is signed over its bytes", hmac.compare_digest(signature, expected))
+    update = types.MessageStatus.from_update(wa, json.loads(body))
+    check("pywa parses the status", update.id == sent.id and update.tracker == "our id")
+    statuses.append(str(update.status.value))
+check("sent, delivered and read came", sorted(statuses) == ["delivered", "read", "sent"])
+
+phone = wa.get_business_phone_number()
+check("pywa reads the number", phone.display_phone_number == "+1 555-010-0001")
+numbers = list(wa.get_business_phone_numbers())
+check("pywa lists the numbers", [number.id for number in numbers] == [ACME[0]])
+image = wa.send_image(to="+1234567890", image="https://example.com/a.png", caption="A picture",
+                      mime_type="image/png")
+check("an image by link is accepted", image.id.startswith("wamid."))
+for _ in range(3):
+    received.get(timeout=20)
+
+
+def fails(kind, call):
+    try:
+        call()
+    except kind:
+        return True
+    return False
+
+
+check("a pair limit is pywa's error", fails(
+    errors.TooManyMessages, lambda: wa.send_message(to="+15500999056", text="x")))
+check("a rate limit is pywa's error", fails(
+    errors.RateLimitHit, lambda: wa.send_message(to="+15500999429", text="x")))
+check("an unknown token is pywa's error", fails(
+    errors.AuthorizationError, lambda: client(token="nonsense").send_message(to="+1234567890", text="x")))
+check("a foreign number is pywa's error", fails(
+    errors.WhatsAppError, lambda: client(phone_id="200000000000002").send_message(to="+1234567890", text="x")))
+check("a text of 4,097 characters is pywa's error", fails(
+    errors.WhatsAppError, lambda: wa.send_message(to="+1234567890", text="x" * 4097)))
+
+wa.send_message(to="+15500999026", text="x")
+_, body = received.get(timeout=20)
+update = types.MessageStatus.from_update(wa, json.loads(body))
+check("a failed status carries the error", update.error is not None and update.error.error_code == 131026)
+
+control("webhook", {"url": ""})
+print(f"{done} checks passed against {BASE}")

@@ -1,0 +1,182 @@
+//! The sandbox's own doors: health, the journal, and `/control` to steer it while it runs.
+
+mod settings;
+mod world;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+pub use self::world::UserChange;
+pub(crate) use self::world::{put_client, put_org, put_user, revoke_user, update_user};
+use crate::crypto::fingerprint;
+use crate::graph::magic::MAGIC_NUMBERS;
+use crate::http::{Call, Reply};
+use crate::journal::{Filter, Kind};
+use crate::state::State;
+
+/// A refusal of a control call: a status and a sentence.
+pub(crate) struct Refused(u16, String);
+
+impl Refused {
+    fn bad(message: impl Into<String>) -> Self {
+        Self(400, message.into())
+    }
+    fn unknown(what: &str) -> Self {
+        Self(404, format!("There is no such {what}."))
+    }
+}
+
+type Answer = Result<Value, Refused>;
+
+pub(crate) async fn handle(state: &Arc<State>, call: &Call) -> Reply {
+    let segments = call.segments();
+    let answer = match (call.method.as_str(), segments.as_slice()) {
+        ("GET", []) => return Reply::html(200, INDEX.to_owned()),
+        ("GET", ["health"] | ["health", "ready" | "live"]) => Ok(json!({"status": "ok"})),
+        ("GET", ["journal"]) => journal(state, call),
+        ("DELETE", ["journal"]) => {
+            state.journal.clear();
+            Ok(json!({"cleared": true}))
+        }
+        ("PUT", ["control", "webhook"]) => settings::webhook(state, call).await,
+        (_, ["control", rest @ ..]) => control(state, call, rest),
+        _ => Err(Refused::unknown("page")),
+    };
+    match answer {
+        Ok(body) => Reply::json(200, &body),
+        Err(Refused(status, message)) => Reply::json(status, &json!({"error": message})),
+    }
+}
+
+const INDEX: &str = "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+<title>Sandbox</title></head><body><h1>Sandbox</h1><p>Stand-ins for Genesys Cloud and the Meta \
+Graph API. For development and tests only.</p><ul><li><a href=\"/journal\">Journal of calls</a>\
+</li><li><a href=\"/control\">Settings and seeds</a></li>\
+<li><a href=\"/control/magic\">Magic numbers</a></li></ul></body></html>";
+
+fn parse<T: DeserializeOwned>(call: &Call) -> Result<T, Refused> {
+    serde_json::from_slice(&call.body)
+        .map_err(|error| Refused::bad(format!("The body does not fit: {error}")))
+}
+
+fn journal(state: &Arc<State>, call: &Call) -> Answer {
+    let kind = match call.query("kind") {
+        None => None,
+        Some(name) => Some(
+            Kind::parse(name)
+                .ok_or_else(|| Refused::bad("kind must be graph, genesys or webhook."))?,
+        ),
+    };
+    let number = |name: &str| match call.query(name).map(str::parse::<u64>) {
+        None => Ok(None),
+        Some(Ok(number)) => Ok(Some(number)),
+        Some(Err(_)) => Err(Refused::bad(format!("{name} must be a number."))),
+    };
+    let limit = number("limit")?.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let filter = Filter {
+        kind,
+        path: call.query("path").map(str::to_owned),
+        after: number("after")?,
+        limit,
+    };
+    let entries = state.journal.entries(&filter);
+    let entries: Vec<&crate::journal::Entry> = entries.iter().map(AsRef::as_ref).collect();
+    Ok(json!({"total": entries.len(), "entries": entries}))
+}
+
+fn control(state: &Arc<State>, call: &Call, rest: &[&str]) -> Answer {
+    match (call.method.as_str(), rest) {
+        ("GET", []) => Ok(overview(state)),
+        ("GET", ["magic"]) => Ok(magic()),
+        ("PUT", ["outage"]) => settings::outage(state, call),
+        ("PUT", ["latency"]) => settings::latency(state, call),
+        ("PUT", ["genesys"]) => settings::genesys(state, call),
+        ("POST", ["genesys", "tokens", "revoke"]) => world::revoke_genesys(state, call),
+        ("POST", ["genesys", "codes", "expire"]) => Ok(world::expire_codes(state)),
+        ("POST", ["graph", "tokens", which, verb]) => world::graph_token(state, which, verb),
+        ("POST", ["orgs"]) => world::add_org(state, call),
+        ("PATCH", ["orgs", id]) => world::change_org(state, id, call),
+        ("POST", ["users"]) => world::add_user(state, call),
+        ("PATCH", ["users", which]) => world::change_user(state, which, call),
+        ("POST", ["oauth-clients"]) => world::add_client(state, call),
+        ("POST", ["wabas"]) => world::add_waba(state, call),
+        ("POST", ["reset"]) => {
+            state.reset();
+            Ok(json!({"reset": true}))
+        }
+        _ => Err(Refused::unknown("control")),
+    }
+}
+
+fn overview(state: &Arc<State>) -> Value {
+    let settings = state.settings();
+    let genesys = state.genesys();
+    let graph = state.graph();
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let clients: Vec<Value> = genesys
+        .clients
+        .iter()
+        .map(|client| {
+            json!({
+                "id": client.id,
+                "org_id": client.org_id,
+                "kind": client.kind,
+                "redirect_uris": client.redirect_uris,
+                "state": client.state,
+            })
+        })
+        .collect();
+    let tokens: Vec<Value> = graph
+        .tokens
+        .iter()
+        .map(|token| {
+            json!({
+                "name": token.name,
+                "fingerprint": fingerprint(&token.value),
+                "waba_ids": token.waba_ids,
+                "state": token.state,
+            })
+        })
+        .collect();
+    json!({
+        "webhook": {
+            "url": settings.webhook.url,
+            "app_secret": fingerprint(&settings.webhook.app_secret),
+            "delays_ms": {
+                "sent": millis(settings.webhook.delays.sent),
+                "delivered": millis(settings.webhook.delays.delivered),
+                "read": millis(settings.webhook.delays.read),
+            },
+            "payload": settings.webhook.payload,
+            "under_way": state.background_tasks(),
+        },
+        "outage": {"genesys": settings.genesys.outage, "graph": settings.graph.outage},
+        "latency": {
+            "genesys_ms": millis(settings.genesys.latency),
+            "graph_ms": millis(settings.graph.latency),
+            "slow_answer_ms": millis(settings.graph.slow_answer),
+            "hang_ms": millis(settings.graph.hang),
+        },
+        "genesys": {
+            "rate_limit_per_minute": settings.genesys.rate_limit_per_minute,
+            "code_lifetime_ms": millis(settings.genesys.code_lifetime),
+            "token_lifetime_s": settings.genesys.token_lifetime.map(|life| life.as_secs()),
+        },
+        "orgs": genesys.orgs,
+        "users": genesys.users,
+        "oauth_clients": clients,
+        "wabas": graph.wabas,
+        "graph_tokens": tokens,
+    })
+}
+
+fn magic() -> Value {
+    let numbers: Vec<Value> = MAGIC_NUMBERS
+        .iter()
+        .map(|number| json!({"last_six_digits": format!("999{}", number.digits), "effect": number.effect}))
+        .collect();
+    json!({"magic_numbers": numbers})
+}

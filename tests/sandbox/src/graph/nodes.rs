@@ -1,0 +1,216 @@
+//! Reads of a phone number, an account, its numbers, and `debug_token`.
+
+use serde_json::{Map, Value, json};
+
+use super::errors::GraphError;
+use super::seed;
+use super::world::{GraphToken, GraphWorld, Phone, TokenState, Waba};
+use crate::http::{Call, Reply};
+
+const PHONE_NODE: &str = "WhatsAppBusinessPhoneNumber";
+const PHONE_DEFAULTS: [&str; 6] = [
+    "verified_name",
+    "code_verification_status",
+    "display_phone_number",
+    "quality_rating",
+    "platform_type",
+    "throughput",
+];
+const WABA_DEFAULTS: [&str; 3] = ["name", "timezone_id", "message_template_namespace"];
+
+/// Fields that the node type has and that are without a value here: Graph leaves such a field out
+/// instead of refusing it.
+const PHONE_WITHOUT_VALUE: [&str; 10] = [
+    "ba_cert",
+    "certificate",
+    "conversational_automation",
+    "country_code",
+    "country_dial_code",
+    "eligibility_for_api_business_global_search",
+    "is_preverified_number",
+    "new_certificate",
+    "search_visibility",
+    "username",
+];
+
+/// Names asked for in `fields`; sub-selections in braces are cut off.
+fn fields(call: &Call, defaults: &[&str]) -> Vec<String> {
+    let Some(asked) = call.query("fields") else {
+        return defaults.iter().map(|name| (*name).to_owned()).collect();
+    };
+    let mut names = vec![String::new()];
+    let mut depth = 0_u32;
+    for c in asked.chars() {
+        match c {
+            '{' | '(' => depth += 1,
+            '}' | ')' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => names.push(String::new()),
+            c if depth == 0 && !c.is_whitespace() => {
+                if let Some(name) = names.last_mut() {
+                    name.push(c);
+                }
+            }
+            _ => {}
+        }
+    }
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+/// The node with the fields asked for; `id` always comes along.
+fn select(all: &Value, call: &Call, defaults: &[&str], node: &str) -> Result<Value, GraphError> {
+    let mut shown = Map::new();
+    for name in fields(call, defaults) {
+        match all.get(&name) {
+            Some(value) => {
+                shown.insert(name, value.clone());
+            }
+            None if node == PHONE_NODE && PHONE_WITHOUT_VALUE.contains(&name.as_str()) => {}
+            None => return Err(GraphError::no_field(&name, node)),
+        }
+    }
+    shown.insert(
+        "id".to_owned(),
+        all.get("id").cloned().unwrap_or(Value::Null),
+    );
+    Ok(Value::Object(shown))
+}
+
+fn phone_fields(waba: &Waba, phone: &Phone) -> Value {
+    json!({
+        "id": phone.id,
+        "verified_name": phone.verified_name,
+        "display_phone_number": phone.display_phone_number,
+        "code_verification_status": "VERIFIED",
+        "name_status": "APPROVED",
+        "new_name_status": "NONE",
+        "quality_rating": "GREEN",
+        "quality_score": {"score": "GREEN"},
+        "platform_type": "CLOUD_API",
+        "throughput": {"level": "STANDARD"},
+        "status": "CONNECTED",
+        "account_mode": "LIVE",
+        "is_official_business_account": false,
+        "is_on_biz_app": false,
+        "is_pin_enabled": true,
+        "last_onboarded_time": "2025-01-01T00:00:00+0000",
+        "messaging_limit_tier": "TIER_2K",
+        "whatsapp_business_manager_messaging_limit": "TIER_2K",
+        "webhook_configuration": {},
+        "health_status": {
+            "can_send_message": "AVAILABLE",
+            "entities": [
+                {"entity_type": "PHONE_NUMBER", "id": phone.id, "can_send_message": "AVAILABLE"},
+                {"entity_type": "WABA", "id": waba.id, "can_send_message": "AVAILABLE"},
+                {"entity_type": "APP", "id": seed::APP_ID, "can_send_message": "AVAILABLE"},
+            ],
+        },
+    })
+}
+
+pub(crate) fn phone(call: &Call, waba: &Waba, phone: &Phone) -> Result<Reply, GraphError> {
+    let all = phone_fields(waba, phone);
+    Ok(Reply::json(
+        200,
+        &select(&all, call, &PHONE_DEFAULTS, PHONE_NODE)?,
+    ))
+}
+
+pub(crate) fn waba(call: &Call, waba: &Waba) -> Result<Reply, GraphError> {
+    let all = json!({
+        "id": waba.id,
+        "name": waba.name,
+        "timezone_id": "1",
+        "message_template_namespace": format!("sandbox_{}", waba.id),
+        "currency": "USD",
+        "country": "US",
+        "account_review_status": "APPROVED",
+        "business_verification_status": "verified",
+        "ownership_type": "SELF",
+        "status": "ACTIVE",
+    });
+    Ok(Reply::json(
+        200,
+        &select(&all, call, &WABA_DEFAULTS, "WhatsAppBusinessAccount")?,
+    ))
+}
+
+pub(crate) fn phone_numbers(call: &Call, waba: &Waba) -> Result<Reply, GraphError> {
+    let limit = call
+        .query("limit")
+        .and_then(|limit| limit.parse().ok())
+        .unwrap_or(25);
+    let numbers = waba
+        .phones
+        .iter()
+        .take(limit)
+        .map(|phone| {
+            let all = phone_fields(waba, phone);
+            select(&all, call, &PHONE_DEFAULTS, PHONE_NODE)
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut body = json!({"data": numbers});
+    if let (false, Some(members)) = (waba.phones.is_empty(), body.as_object_mut()) {
+        let paging = json!({"cursors": {"before": "QVFIUbefore", "after": "QVFIUafter"}});
+        members.insert("paging".to_owned(), paging);
+    }
+    Ok(Reply::json(200, &body))
+}
+
+/// Asked with an app token, or by a token about itself.
+pub(crate) fn debug_token(world: &GraphWorld, call: &Call) -> Result<Reply, GraphError> {
+    let asking = super::presented(call).ok_or_else(GraphError::token_required)?;
+    let input = call
+        .query("input_token")
+        .ok_or_else(|| GraphError::parameter("The parameter input_token is required."))?;
+    let is_app_token = asking == format!("{}|{}", seed::APP_ID, seed::APP_SECRET);
+    if !is_app_token {
+        super::authenticate(world, call)?;
+        if asking != input {
+            return Err(GraphError::parameter(
+                "You must provide an app access token, or a user access token that is an owner \
+                 or developer of the app",
+            ));
+        }
+    }
+    Ok(Reply::json(
+        200,
+        &json!({"data": token_data(world.token(input))}),
+    ))
+}
+
+fn token_data(token: Option<&GraphToken>) -> Value {
+    let Some(token) = token else {
+        let error = GraphError::token_unknown().short();
+        return json!({"error": error, "is_valid": false, "scopes": []});
+    };
+    let scopes = [
+        "whatsapp_business_management",
+        "whatsapp_business_messaging",
+    ];
+    let granular: Vec<Value> = scopes
+        .iter()
+        .map(|scope| json!({"scope": scope, "target_ids": token.waba_ids}))
+        .collect();
+    let error = match token.state {
+        TokenState::Active => None,
+        TokenState::Revoked => Some(GraphError::token_revoked()),
+        TokenState::Expired => Some(GraphError::token_expired()),
+    };
+    let mut data = json!({
+        "app_id": seed::APP_ID,
+        "type": "SYSTEM_USER",
+        "application": "Agent Portal",
+        "data_access_expires_at": 0,
+        "expires_at": if token.state == TokenState::Expired { 1_761_980_400 } else { 0 },
+        "is_valid": error.is_none(),
+        "issued_at": 1_735_689_600,
+        "scopes": scopes,
+        "granular_scopes": granular,
+        "user_id": "400000000000001",
+    });
+    if let (Some(error), Some(members)) = (error, data.as_object_mut()) {
+        members.insert("error".to_owned(), error.short());
+    }
+    data
+}

@@ -1,0 +1,153 @@
+//! What all handlers share: the two worlds, the settings of the moment, the journal and the
+//! background tasks. All of it lives in memory.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{GenesysSettings, GraphSettings, SandboxConfig, WebhookSettings};
+use crate::genesys::world::GenesysWorld;
+use crate::graph::world::GraphWorld;
+use crate::journal::Journal;
+
+/// The part of the configuration that can change while the sandbox runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) webhook: WebhookSettings,
+    pub(crate) genesys: GenesysSettings,
+    pub(crate) graph: GraphSettings,
+}
+
+impl Settings {
+    fn from_config(config: &SandboxConfig) -> Self {
+        Self {
+            webhook: config.webhook.clone(),
+            genesys: config.genesys.clone(),
+            graph: config.graph.clone(),
+        }
+    }
+}
+
+pub(crate) struct State {
+    config: SandboxConfig,
+    settings: Mutex<Settings>,
+    genesys: Mutex<GenesysWorld>,
+    graph: Mutex<GraphWorld>,
+    /// Calls that a "fail N times" number has already refused, by sender, recipient and number.
+    refusals: Mutex<HashMap<(String, String, String), u32>>,
+    pub(crate) journal: Journal,
+    pub(crate) http: reqwest::Client,
+    /// Webhook requests under way at once; the rest wait for a place.
+    pub(crate) webhook_places: Arc<Semaphore>,
+    runtime: Handle,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// A handler that panicked has not left half a change worth refusing all later calls for.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl State {
+    /// Must be called inside the tokio runtime that is to run the background tasks.
+    pub(crate) fn new(config: SandboxConfig) -> anyhow::Result<Self> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the sandbox checks our crates from outside and uses none of them"
+        )]
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .user_agent("facebookexternalua")
+            .build()
+            .context("building the webhook client")?;
+        Ok(Self {
+            settings: Mutex::new(Settings::from_config(&config)),
+            genesys: Mutex::new(GenesysWorld::seeded(&config.redirect_uris)),
+            graph: Mutex::new(GraphWorld::seeded()),
+            refusals: Mutex::default(),
+            journal: Journal::new(config.journal_capacity),
+            http,
+            webhook_places: Arc::new(Semaphore::new(64)),
+            runtime: Handle::current(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            config,
+        })
+    }
+
+    /// Back to the start: seeds, settings, counters and an empty journal.
+    pub(crate) fn reset(&self) {
+        *lock(&self.settings) = Settings::from_config(&self.config);
+        *lock(&self.genesys) = GenesysWorld::seeded(&self.config.redirect_uris);
+        *lock(&self.graph) = GraphWorld::seeded();
+        lock(&self.refusals).clear();
+        self.journal.clear();
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        lock(&self.settings).clone()
+    }
+
+    pub(crate) fn change_settings(&self, change: impl FnOnce(&mut Settings)) {
+        change(&mut lock(&self.settings));
+    }
+
+    pub(crate) fn genesys(&self) -> MutexGuard<'_, GenesysWorld> {
+        lock(&self.genesys)
+    }
+
+    pub(crate) fn graph(&self) -> MutexGuard<'_, GraphWorld> {
+        lock(&self.graph)
+    }
+
+    /// True for the first `times` calls with this key; then false once, and the count starts anew.
+    pub(crate) fn refuses_again(&self, key: &(String, String, String), times: u32) -> bool {
+        let mut refusals = lock(&self.refusals);
+        let seen = refusals.entry(key.clone()).or_insert(0);
+        if *seen < times {
+            *seen += 1;
+            true
+        } else {
+            refusals.remove(key);
+            false
+        }
+    }
+
+    /// Runs on the caller's runtime, not on the HTTP worker, so that it outlives the request.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn_on(
+            async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = task => {}
+                }
+            },
+            &self.runtime,
+        );
+    }
+
+    pub(crate) fn background_tasks(&self) -> usize {
+        self.tasks.len()
+    }
+
+    pub(crate) async fn stop_tasks(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(Duration::from_secs(5), self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("background tasks did not end in time");
+        }
+    }
+}

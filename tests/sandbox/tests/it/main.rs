@@ -1,0 +1,16 @@
+//! The sandbox from outside: real HTTP on a free port, webhooks received by a small server.
+#![allow(
+    clippy::allow_attributes,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod control;
+mod genesys_api;
+mod graph_errors;
+mod graph_webhooks;
+mod magic;
+mod sign_in;
+mod support;
