@@ -8,6 +8,7 @@
     reason = "a command line talks to its terminal"
 )]
 
+mod admin;
 mod connection;
 mod db;
 
@@ -35,6 +36,9 @@ enum Command {
     /// The database's schema.
     #[command(subcommand)]
     Db(db::DbCommand),
+    /// Administrators of the platform.
+    #[command(subcommand)]
+    Admin(admin::AdminCommand),
 }
 
 /// What a command found or did.
@@ -75,5 +79,6 @@ fn run(cli: &Cli) -> anyhow::Result<Answer> {
     })?;
     match &cli.command {
         Command::Db(command) => db::run(command, url),
+        Command::Admin(command) => admin::run(command, url),
     }
 }

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod admin;
 mod db;
 
 use std::process::{Command, Output};
