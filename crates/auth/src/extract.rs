@@ -68,6 +68,11 @@ pub enum Privileged {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Optional<T>(pub Option<T>);
 
+/// Input that is looked at only after the caller was let in: plain arguments of a handler are
+/// extracted side by side, and a stranger would learn from them what a good request looks like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guarded<C, I>(pub C, pub I);
+
 fn authenticator(request: &HttpRequest) -> Result<Authenticator, ApiError> {
     request
         .app_data::<web::Data<Authenticator>>()
@@ -171,6 +176,29 @@ where
         }
         let caller = T::from_request(request, payload);
         Box::pin(async move { caller.await.map(|caller| Self(Some(caller))) })
+    }
+}
+
+impl<C, I> FromRequest for Guarded<C, I>
+where
+    C: FromRequest + 'static,
+    I: FromRequest + 'static,
+{
+    type Error = actix_web::Error;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self, actix_web::Error>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        let mut payload = payload.take();
+        Box::pin(async move {
+            let caller = C::from_request(&request, &mut Payload::None)
+                .await
+                .map_err(Into::into)?;
+            let input = I::from_request(&request, &mut payload)
+                .await
+                .map_err(Into::into)?;
+            Ok(Self(caller, input))
+        })
     }
 }
 

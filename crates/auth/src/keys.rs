@@ -7,8 +7,12 @@ use std::{
 };
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use jsonwebtoken::{DecodingKey, EncodingKey};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -56,6 +60,24 @@ impl SigningKey {
     /// The PKCS#8 DER form. Seal it before it goes anywhere.
     pub fn pkcs8(&self) -> &[u8] {
         &self.pkcs8
+    }
+
+    /// The public key.
+    pub fn public_key(&self) -> &[u8; 32] {
+        &self.public
+    }
+
+    /// The whole key as a text, to be sealed and stored.
+    pub fn to_stored(&self) -> SecretString {
+        STANDARD.encode(self.pkcs8()).into()
+    }
+
+    /// The key that [`SigningKey::to_stored`] gave.
+    pub fn from_stored(stored: &SecretString) -> Result<Self, InvalidKey> {
+        let der = STANDARD
+            .decode(stored.expose_secret())
+            .or(Err(InvalidKey))?;
+        Self::from_pkcs8(&Zeroizing::new(der))
     }
 
     /// What is published.
@@ -215,6 +237,11 @@ mod tests {
         let key = SigningKey::generate().unwrap();
         let again = SigningKey::from_pkcs8(key.pkcs8()).unwrap();
         assert_eq!(key.jwk(), again.jwk());
+        assert_eq!(
+            SigningKey::from_stored(&key.to_stored()).unwrap().jwk(),
+            key.jwk()
+        );
+        assert!(SigningKey::from_stored(&"junk".into()).is_err());
         assert_eq!(SigningKey::from_pkcs8(b"junk").unwrap_err(), InvalidKey);
     }
 

@@ -20,7 +20,7 @@ mod verifier;
 
 pub use authenticator::{Authenticator, AuthenticatorBuilder, bearer_token};
 pub use claims::{ACCESS_TYPE, ADMIN_TYPE, AccessClaims, AdminClaims, TokenClaims};
-pub use extract::{Caller, Optional, PlatformAdmin, Privileged, ServiceCaller};
+pub use extract::{Caller, Guarded, Optional, PlatformAdmin, Privileged, ServiceCaller};
 pub use issuer::{AccessSubject, DEFAULT_LIFETIME, IssueError, IssuedToken, Issuer};
 pub use jwks::{JwksClient, JwksOptions};
 pub use keys::{InvalidKey, Jwk, Jwks, SigningKey, SigningKeys};

@@ -2,10 +2,10 @@
 
 use actix_web::{App, HttpResponse, http::StatusCode, http::header, test, test::TestRequest, web};
 use portal_auth::{
-    AccessSubject, Authenticator, Caller, Issuer, KeySource, Optional, PlatformAdmin, Privileged,
-    Revocations, ServiceCaller, ServiceKeys, Verifier,
+    AccessSubject, Authenticator, Caller, Guarded, Issuer, KeySource, Optional, PlatformAdmin,
+    Privileged, Revocations, ServiceCaller, ServiceKeys, Verifier,
 };
-use portal_service_kit::ApiError;
+use portal_service_kit::{ApiError, http::ValidQuery};
 use portal_types::Role;
 use serde_json::Value;
 use uuid::Uuid;
@@ -69,6 +69,15 @@ async fn anybody(caller: Optional<Privileged>) -> HttpResponse {
     })
 }
 
+async fn guarded(Guarded(_, limit): Guarded<Caller, ValidQuery<Filter>>) -> HttpResponse {
+    HttpResponse::Ok().body(limit.0.limit.to_string())
+}
+
+#[derive(serde::Deserialize)]
+struct Filter {
+    limit: u8,
+}
+
 async fn ask(world: &World, path: &str, headers: &[String]) -> (StatusCode, String) {
     let app = test::init_service(
         App::new()
@@ -77,6 +86,7 @@ async fn ask(world: &World, path: &str, headers: &[String]) -> (StatusCode, Stri
             .route("/supervisors", web::get().to(supervisors))
             .route("/admins", web::get().to(admins))
             .route("/services", web::get().to(services))
+            .route("/guarded", web::get().to(guarded))
             .route("/anybody", web::get().to(anybody)),
     )
     .await;
@@ -225,5 +235,27 @@ async fn an_administrator_can_be_shut_out() {
     assert_eq!(
         ask(&world, "/admins", &bearer(&token)).await,
         refused("TOKEN_REVOKED")
+    );
+}
+
+#[actix_web::test]
+async fn strangers_learn_nothing_about_the_input() {
+    let world = world();
+    let token = text(&world.issuer.issue_access(&subject()).unwrap());
+    for path in ["/guarded", "/guarded?limit=7", "/guarded?limit=x"] {
+        assert_eq!(
+            ask(&world, path, &[]).await,
+            refused("TOKEN_MISSING"),
+            "{path}"
+        );
+    }
+    assert_eq!(
+        ask(&world, "/guarded?limit=7", &bearer(&token)).await,
+        ok("7")
+    );
+    let bad = ask(&world, "/guarded?limit=x", &bearer(&token)).await;
+    assert_eq!(
+        bad,
+        (StatusCode::BAD_REQUEST, "VALIDATION_FAILED".to_owned())
     );
 }
