@@ -205,6 +205,22 @@ impl Health {
     }
 }
 
+/// Asks the process that listens on `bind` whether it is ready: for images without a shell.
+pub async fn probe(bind: &str) -> anyhow::Result<()> {
+    let port = bind.rsplit(':').next().unwrap_or_default();
+    let client = crate::http_client::build(&crate::http_client::ClientOptions {
+        timeout: Duration::from_secs(3),
+        ..Default::default()
+    })?;
+    let status = client
+        .get(format!("http://127.0.0.1:{port}/health/ready"))
+        .send()
+        .await?
+        .status();
+    anyhow::ensure!(status.is_success(), "not ready: {status}");
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
