@@ -11,7 +11,7 @@ mod root_span;
 pub use address::{ClientAddress, InvalidProxy, TrustedProxies};
 pub use input::{BodyLimit, ValidJson, ValidPath, ValidQuery, parse_json};
 pub use page::{DEFAULT_LIMIT, MAX_LIMIT, Page};
-pub use patch::double_option;
+pub use patch::Patch;
 pub use request_id::RequestId;
 
 pub(crate) use boundary::{KnownPaths, boundary, cors, method_name, no_route, security_headers};

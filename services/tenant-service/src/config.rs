@@ -1,0 +1,130 @@
+//! The service's settings. Nothing else reads the environment.
+
+use std::time::Duration;
+
+use portal_auth::ServiceKeysSection;
+use portal_service_kit::config::{
+    self, ConfigError, DatabaseSection, HttpSection, Problems, RabbitMqSection, RedisSection,
+    TelemetrySection, Validate, VaultSection,
+};
+use serde::Deserialize;
+
+const DEFAULTS: &str = include_str!("../config.default.toml");
+
+/// All settings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub http: HttpSection,
+    pub database: DatabaseSection,
+    pub rabbitmq: RabbitMqSection,
+    pub redis: RedisSection,
+    pub vault: VaultSection,
+    pub service_keys: ServiceKeysSection,
+    pub admin: AdminSection,
+    pub limits: LimitsSection,
+    pub telemetry: TelemetrySection,
+}
+
+/// Platform administrators.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminSection {
+    pub token_lifetime_seconds: u64,
+}
+
+/// How often somebody may ask.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsSection {
+    pub lookup_burst: u32,
+    pub lookups_per_minute: u32,
+    pub login_account_burst: u32,
+    pub logins_per_account_and_hour: u32,
+    pub login_address_burst: u32,
+    pub logins_per_address_and_hour: u32,
+}
+
+impl Settings {
+    /// Reads defaults, file and environment.
+    pub fn load() -> Result<Self, ConfigError> {
+        config::load(crate::ENV_PREFIX, DEFAULTS)
+    }
+
+    /// As [`Settings::load`], with a given environment.
+    pub fn load_from(
+        environment: &std::collections::BTreeMap<String, String>,
+    ) -> Result<Self, ConfigError> {
+        config::load_from(crate::ENV_PREFIX, DEFAULTS, environment)
+    }
+
+    /// How long an administrator's token is valid.
+    pub fn admin_token_lifetime(&self) -> Duration {
+        Duration::from_secs(self.admin.token_lifetime_seconds)
+    }
+}
+
+impl Validate for Settings {
+    fn validate(&self, problems: &mut Problems) {
+        problems.section("http", &self.http);
+        problems.section("database", &self.database);
+        problems.section("rabbitmq", &self.rabbitmq);
+        problems.section("redis", &self.redis);
+        problems.section("vault", &self.vault);
+        problems.section("service_keys", &self.service_keys);
+        problems.section("admin", &self.admin);
+        problems.section("limits", &self.limits);
+        problems.section("telemetry", &self.telemetry);
+    }
+}
+
+impl Validate for AdminSection {
+    fn validate(&self, problems: &mut Problems) {
+        let seconds = self.token_lifetime_seconds;
+        problems.require_within("token_lifetime_seconds", seconds, 60..=43_200);
+    }
+}
+
+impl Validate for LimitsSection {
+    fn validate(&self, problems: &mut Problems) {
+        for (key, value) in [
+            ("lookup_burst", self.lookup_burst),
+            ("lookups_per_minute", self.lookups_per_minute),
+            ("login_account_burst", self.login_account_burst),
+            (
+                "logins_per_account_and_hour",
+                self.logins_per_account_and_hour,
+            ),
+            ("login_address_burst", self.login_address_burst),
+            (
+                "logins_per_address_and_hour",
+                self.logins_per_address_and_hour,
+            ),
+        ] {
+            problems.require_within(key, value.into(), 1..=1_000_000);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn a_start_without_secrets_names_every_one_of_them() {
+        let error = Settings::load_from(&BTreeMap::new())
+            .unwrap_err()
+            .to_string();
+        for key in [
+            "TENANT_SERVICE__DATABASE__URL",
+            "TENANT_SERVICE__RABBITMQ__URL",
+            "TENANT_SERVICE__REDIS__URL",
+            "needs vault.keys: set TENANT_SERVICE__VAULT__KEYS or TENANT_SERVICE__VAULT__KEYS_FILE",
+            "TENANT_SERVICE__VAULT__ACTIVE_KEY",
+        ] {
+            assert!(error.contains(key), "{key}: {error}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The HTTP API.
+
+mod admin_auth;
+mod genesys;
+mod tenants;
+mod views;
+mod whatsapp;
+
+use portal_auth::PlatformAdmin;
+use portal_db::audit::Actor;
+use portal_service_kit::{http::RequestId, openapi};
+use utoipa::OpenApi;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::usecases::OpContext;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "tenant-service",
+        description = "Tenants, their Genesys organizations and their WhatsApp configurations.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    tags(
+        (name = "tenants", description = "Tenants; for platform administrators"),
+        (name = "genesys", description = "Genesys organizations"),
+        (name = "whatsapp", description = "WhatsApp configurations"),
+        (name = "admin", description = "Platform administrators"),
+    )
+)]
+struct Document;
+
+/// Mounts the API.
+pub fn configure(config: &mut ServiceConfig<'_>) {
+    config
+        // Before the paths that begin with a tenant's id.
+        .service(genesys::find_by_org)
+        .service(genesys::map_org)
+        .service(tenants::create)
+        .service(tenants::list)
+        .service(tenants::read)
+        .service(tenants::update)
+        .service(tenants::delete)
+        .service(whatsapp::read)
+        .service(whatsapp::write)
+        .service(whatsapp::remove)
+        .service(whatsapp::sending_profile)
+        .service(admin_auth::login);
+}
+
+/// The OpenAPI document.
+pub fn document() -> utoipa::openapi::OpenApi {
+    openapi::document(Document::openapi(), configure)
+}
+
+fn context(admin: &PlatformAdmin, request_id: &RequestId) -> OpContext {
+    OpContext {
+        actor: Actor::PlatformAdmin(admin.admin_id.to_string()),
+        request_id: Some(request_id.as_str().to_owned()),
+    }
+}

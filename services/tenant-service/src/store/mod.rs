@@ -1,0 +1,15 @@
+//! The service's tables. Diesel lives here only; rows never leave.
+
+pub(crate) mod admins;
+pub(crate) mod signing_keys;
+pub(crate) mod tenants;
+pub(crate) mod whatsapp_accounts;
+
+use portal_db::DbError;
+
+/// A text column that must hold one of an enum's words.
+fn word<T: std::str::FromStr>(column: &str, value: &str) -> Result<T, DbError> {
+    value
+        .parse()
+        .map_err(|_unknown| DbError::Corrupt(format!("{column} holds an unknown word")))
+}
