@@ -48,7 +48,7 @@ impl Default for SandboxConfig {
 pub struct WebhookSettings {
     /// The receiver; without one no webhook is sent.
     pub url: Option<Url>,
-    /// Key of `X-Hub-Signature-256`.
+    /// Secret of the Meta app: signs webhooks, proves tokens, half of the app token.
     pub app_secret: String,
     /// When each status follows the acceptance of a message.
     pub delays: StatusDelays,

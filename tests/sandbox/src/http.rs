@@ -13,12 +13,13 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::Utc;
-use serde_json::Value;
+use serde::Serialize;
 use url::form_urlencoded;
 
+use crate::body::{Body, shown};
 use crate::config::Outage;
 use crate::crypto::fingerprint;
-use crate::journal::{Entry, Kind, SeenToken, shown, shown_json};
+use crate::journal::{Entry, Kind, SeenToken};
 use crate::state::State;
 use crate::{control, genesys, graph};
 
@@ -128,19 +129,12 @@ impl Call {
         })
     }
 
-    fn shown_body(&self) -> Value {
-        if self.body.is_empty() {
-            return Value::Null;
-        }
+    fn shown_body(&self) -> Body {
         if self.is_form() {
-            let form = self.form();
-            return form
-                .into_iter()
-                .map(|(name, value)| (name.clone(), Value::String(shown(&name, &value))))
-                .collect::<serde_json::Map<_, _>>()
-                .into();
+            Body::of_form(self.form())
+        } else {
+            Body::of(&self.body)
         }
-        shown_bytes(&self.body)
     }
 
     fn entry(&self, kind: Kind) -> Entry {
@@ -169,7 +163,7 @@ impl Call {
             }),
             headers,
             request: self.shown_body(),
-            response: Value::Null,
+            response: Body::default(),
             wamid: None,
             magic: None,
             note: None,
@@ -179,13 +173,6 @@ impl Call {
 
 fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
     form_urlencoded::parse(encoded).into_owned().collect()
-}
-
-fn shown_bytes(bytes: &[u8]) -> Value {
-    serde_json::from_slice(bytes).map_or_else(
-        |_| Value::String(String::from_utf8_lossy(bytes).into_owned()),
-        shown_json,
-    )
 }
 
 /// Facts that only the handler knows, for the journal.
@@ -228,9 +215,9 @@ impl Reply {
         }
     }
 
-    pub(crate) fn json(status: u16, body: &Value) -> Self {
+    pub(crate) fn json(status: u16, body: &impl Serialize) -> Self {
         let mut reply = Self::empty(status).with("content-type", "application/json; charset=UTF-8");
-        reply.body = body.to_string().into_bytes();
+        reply.body = serde_json::to_vec(body).unwrap_or_default();
         reply
     }
 
@@ -274,15 +261,15 @@ impl Reply {
         response.body(self.body)
     }
 
-    fn shown_body(&self) -> Value {
+    fn shown_body(&self) -> Body {
         let is_page = self
             .headers
             .iter()
             .any(|(name, value)| name == "content-type" && value.starts_with("text/html"));
-        if self.body.is_empty() || is_page {
-            Value::Null
+        if is_page {
+            Body::default()
         } else {
-            shown_bytes(&self.body)
+            Body::of(&self.body)
         }
     }
 }

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::crypto::fingerprint;
+use crate::body::Body;
 
 /// Which door a call went through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -75,11 +75,11 @@ pub struct Entry {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// Request body.
-    #[serde(skip_serializing_if = "Value::is_null")]
-    pub request: Value,
+    #[serde(skip_serializing_if = "Body::is_empty")]
+    pub request: Body,
     /// Response body.
-    #[serde(skip_serializing_if = "Value::is_null")]
-    pub response: Value,
+    #[serde(skip_serializing_if = "Body::is_empty")]
+    pub response: Body,
     /// Message id of an accepted message or of the webhook's status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wamid: Option<String>,
@@ -128,7 +128,7 @@ impl GraphCall {
             phone_number_id: entry.phone_number_id.clone().unwrap_or_default(),
             token_name: entry.token.as_ref().and_then(|token| token.name.clone()),
             traceparent: entry.headers.get("traceparent").cloned(),
-            body: entry.request.clone(),
+            body: entry.request.json(),
             status: entry.status,
             wamid: entry.wamid.clone(),
         })
@@ -237,8 +237,9 @@ impl Journal {
 
     /// Calls to the messages edge, refused ones and read receipts included.
     pub fn graph_messages(&self) -> Vec<GraphCall> {
-        self.lock()
-            .entries
+        // Parsed after the lock is gone.
+        let entries = self.of_kind(Kind::Graph);
+        entries
             .iter()
             .filter_map(|entry| GraphCall::from_entry(entry))
             .collect()
@@ -262,51 +263,6 @@ impl Journal {
     }
 }
 
-/// Parameters whose values are secrets, in queries, forms and JSON bodies.
-const SECRET_NAMES: [&str; 10] = [
-    "code",
-    "code_verifier",
-    "access_token",
-    "refresh_token",
-    "client_secret",
-    "input_token",
-    "fb_exchange_token",
-    "revoke_token",
-    "assertion",
-    "appsecret_proof",
-];
-
-/// The value to show for a parameter.
-pub(crate) fn shown(name: &str, value: &str) -> String {
-    if SECRET_NAMES.contains(&name) {
-        fingerprint(value)
-    } else {
-        value.to_owned()
-    }
-}
-
-/// A JSON body with its secrets fingerprinted. `code` is a secret only as text: error codes of
-/// Meta are numbers, those of Genesys contain a dot.
-pub(crate) fn shown_json(mut value: Value) -> Value {
-    hide(&mut value);
-    value
-}
-
-fn hide(value: &mut Value) {
-    match value {
-        Value::Object(members) => {
-            for (name, member) in members {
-                match member {
-                    Value::String(text) if name != "code" => *text = shown(name, text),
-                    other => hide(other),
-                }
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(hide),
-        _ => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -324,8 +280,8 @@ mod tests {
             phone_number_id: None,
             token: None,
             headers: BTreeMap::new(),
-            request: Value::Null,
-            response: Value::Null,
+            request: Body::default(),
+            response: Body::default(),
             wamid: None,
             magic: None,
             note: None,

@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+mod body;
 pub mod config;
 mod control;
 mod crypto;
@@ -37,6 +38,7 @@ use anyhow::Context;
 use tokio::task::JoinHandle;
 use url::Url;
 
+pub use self::body::Body;
 pub use self::config::{Outage, PayloadVersion, SandboxConfig, StatusDelays, WebhookSettings};
 pub use self::control::UserChange;
 pub use self::genesys::world::{ClientKind, OAuthClient, Org, User};

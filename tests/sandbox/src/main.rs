@@ -20,7 +20,7 @@ struct Flags {
     /// Receiver of status webhooks; without it none are sent
     #[arg(long, env = "SANDBOX_WEBHOOK_URL")]
     webhook_url: Option<Url>,
-    /// App secret that signs webhooks
+    /// Secret of the Meta app; signs webhooks
     #[arg(long, env = "SANDBOX_APP_SECRET", default_value = seed::APP_SECRET, hide_env_values = true)]
     app_secret: String,
     /// Registered callback of the sign-in clients; repeat it, or join several by commas

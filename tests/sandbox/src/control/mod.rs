@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 pub use self::world::UserChange;
@@ -14,7 +15,7 @@ pub(crate) use self::world::{put_client, put_org, put_user, revoke_user, update_
 use crate::crypto::fingerprint;
 use crate::graph::magic::MAGIC_NUMBERS;
 use crate::http::{Call, Reply};
-use crate::journal::{Filter, Kind};
+use crate::journal::{Entry, Filter, Kind};
 use crate::state::State;
 
 /// A refusal of a control call: a status and a sentence.
@@ -36,7 +37,10 @@ pub(crate) async fn handle(state: &Arc<State>, call: &Call) -> Reply {
     let answer = match (call.method.as_str(), segments.as_slice()) {
         ("GET", []) => return Reply::html(200, INDEX.to_owned()),
         ("GET", ["health"] | ["health", "ready" | "live"]) => Ok(json!({"status": "ok"})),
-        ("GET", ["journal"]) => journal(state, call),
+        ("GET", ["journal"]) => match journal(state, call) {
+            Ok(page) => return Reply::json(200, &page),
+            Err(refused) => Err(refused),
+        },
         ("DELETE", ["journal"]) => {
             state.journal.clear();
             Ok(json!({"cleared": true}))
@@ -62,7 +66,18 @@ fn parse<T: DeserializeOwned>(call: &Call) -> Result<T, Refused> {
         .map_err(|error| Refused::bad(format!("The body does not fit: {error}")))
 }
 
-fn journal(state: &Arc<State>, call: &Call) -> Answer {
+#[derive(Serialize)]
+struct Page {
+    total: usize,
+    #[serde(serialize_with = "as_list")]
+    entries: Vec<Arc<Entry>>,
+}
+
+fn as_list<S: Serializer>(entries: &[Arc<Entry>], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(entries.iter().map(AsRef::as_ref))
+}
+
+fn journal(state: &Arc<State>, call: &Call) -> Result<Page, Refused> {
     let kind = match call.query("kind") {
         None => None,
         Some(name) => Some(
@@ -83,8 +98,10 @@ fn journal(state: &Arc<State>, call: &Call) -> Answer {
         limit,
     };
     let entries = state.journal.entries(&filter);
-    let entries: Vec<&crate::journal::Entry> = entries.iter().map(AsRef::as_ref).collect();
-    Ok(json!({"total": entries.len(), "entries": entries}))
+    Ok(Page {
+        total: entries.len(),
+        entries,
+    })
 }
 
 fn control(state: &Arc<State>, call: &Call, rest: &[&str]) -> Answer {

@@ -121,7 +121,11 @@ fn presented(call: &Call) -> Option<&str> {
         .or_else(|| call.query("access_token").filter(|token| !token.is_empty()))
 }
 
-fn authenticate(world: &GraphWorld, call: &Call) -> Result<GraphToken, GraphError> {
+fn authenticate(
+    world: &GraphWorld,
+    app_secret: &str,
+    call: &Call,
+) -> Result<GraphToken, GraphError> {
     let in_form = || {
         let form = if call.is_form() {
             call.form()
@@ -144,7 +148,7 @@ fn authenticate(world: &GraphWorld, call: &Call) -> Result<GraphToken, GraphErro
     }
     // Optional here, as for an app without the switch; a wrong one is refused.
     if let Some(proof) = call.query("appsecret_proof")
-        && proof != hmac_sha256_hex(seed::APP_SECRET, value.as_bytes())
+        && proof != hmac_sha256_hex(app_secret, value.as_bytes())
     {
         return Err(GraphError::bad_proof());
     }
@@ -160,12 +164,13 @@ async fn route(
     if let [id, "messages"] = rest {
         notes.phone_number_id = Some((*id).to_owned());
     }
+    let app_secret = state.settings().webhook.app_secret;
     let (waba, phone) = {
         let world = state.graph();
         if let ("GET", ["debug_token"]) = (call.method.as_str(), rest) {
-            return nodes::debug_token(&world, call);
+            return nodes::debug_token(&world, &app_secret, call);
         }
-        let token = authenticate(&world, call)?;
+        let token = authenticate(&world, &app_secret, call)?;
         let Some(id) = rest.first() else {
             return Err(GraphError::parameter("Unsupported get request."));
         };

@@ -158,14 +158,18 @@ pub(crate) fn phone_numbers(call: &Call, waba: &Waba) -> Result<Reply, GraphErro
 }
 
 /// Asked with an app token, or by a token about itself.
-pub(crate) fn debug_token(world: &GraphWorld, call: &Call) -> Result<Reply, GraphError> {
+pub(crate) fn debug_token(
+    world: &GraphWorld,
+    app_secret: &str,
+    call: &Call,
+) -> Result<Reply, GraphError> {
     let asking = super::presented(call).ok_or_else(GraphError::token_required)?;
     let input = call
         .query("input_token")
         .ok_or_else(|| GraphError::parameter("The parameter input_token is required."))?;
-    let is_app_token = asking == format!("{}|{}", seed::APP_ID, seed::APP_SECRET);
+    let is_app_token = asking == format!("{}|{app_secret}", seed::APP_ID);
     if !is_app_token {
-        super::authenticate(world, call)?;
+        super::authenticate(world, app_secret, call)?;
         if asking != input {
             return Err(GraphError::parameter(
                 "You must provide an app access token, or a user access token that is an owner \

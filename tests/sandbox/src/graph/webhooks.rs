@@ -16,6 +16,7 @@ use super::magic::Plan;
 use super::messages::Accepted;
 use super::rows::{ErrorRow, UNKNOWN_FAILURE};
 use super::validate::Recipient;
+use crate::body::Body;
 use crate::config::{PayloadVersion, StatusDelays};
 use crate::crypto::{hmac_sha256_hex, stable_digits};
 use crate::journal::{Entry, Kind};
@@ -235,8 +236,8 @@ fn entry(accepted: &Accepted, post: &Post, url: &Url, body: &str, number: u32) -
         phone_number_id: Some(accepted.phone.id.clone()),
         token: None,
         headers: BTreeMap::new(),
-        request: serde_json::from_str(body).unwrap_or(Value::Null),
-        response: Value::Null,
+        request: Body::of(body.as_bytes()),
+        response: Body::default(),
         wamid: Some(accepted.wamid.clone()),
         magic: None,
         note: Some(format!("{}{forged}, try {number}", names.join("+"))),
