@@ -84,8 +84,13 @@ require_rust() {
   have cargo || die "Rust is missing: install the stable toolchain, then run this again"
 }
 
-install_all() {
+# What `make run` needs, and what `make test` needs.
+install_local() {
   require_rust
   install_servers
+}
+
+install_all() {
+  install_local
   install_nextest
 }

@@ -18,3 +18,20 @@ secret() { cat "$SECRETS/$1"; }
 random_text() { openssl rand -base64 33 | tr '+/' '-_' | tr -d '=\n'; }
 
 random_vault_key() { printf 'local:%s' "$(openssl rand -base64 32)"; }
+
+# service_key_for NAME: the form that tenant-service expects.
+service_key_for() { printf 'svc_%s_%s' "$1" "$(openssl rand -hex 32)"; }
+
+make_secrets() {
+  install -d -m 700 "$SECRETS"
+  secret_file rabbitmq-password random_text
+  secret_file vault-keys random_vault_key
+  secret_file agent-portal-service-key service_key_for agent_portal
+  secret_file outbound-service-key service_key_for outbound
+  secret_file meta-app-secret random_text
+  secret_file meta-verify-token random_text
+  secret_file admin-password random_text
+}
+
+# What tenant-service knows of a service key.
+digest_of_secret() { printf '%s' "$(secret "$1")" | sha256sum | cut -d ' ' -f 1; }

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # the tables are for those who source this
 # The programs of the system as processes of this machine: start, watch, stop. Sourced after lib.sh.
 
 RUN_DIR=$STATE/run
@@ -28,14 +28,16 @@ require_free_ports() {
   [ "$taken" = 0 ] || die "stop those programs, then run this again"
 }
 
-# program_start NAME BINARY [VARIABLE=VALUE...]
+# program_start NAME BINARY [VARIABLE=VALUE...]: the settings are exported, not arguments of a command,
+# which everybody could list.
 program_start() {
   local name=$1 binary=$2
   shift 2
   mkdir -p "$RUN_DIR" "$LOGS"
   [ ! -s "$LOGS/$name.log" ] || mv "$LOGS/$name.log" "$LOGS/$name.log.1"
   # setsid: Ctrl-C reaches this script only, which then stops the programs in order.
-  (cd "$STATE" && exec env "$@" setsid "$binary" >"$LOGS/$name.log" 2>&1 </dev/null) &
+  # shellcheck disable=SC2163 # the arguments are whole assignments
+  (cd "$STATE" && export "$@" && exec setsid "$binary" >"$LOGS/$name.log" 2>&1 </dev/null) &
   echo $! >"$(program_pid_file "$name")"
   # Until the program has replaced the shell, it would look as if it had ended.
   wait_until 2 program_running "$name" || true
