@@ -118,7 +118,7 @@ check("a failed status has no contacts, as Meta documents", "contacts" not in va
 # pywa 4.5.0 insists on them all the same.
 value["contacts"] = [{"profile": {"name": "x"}, "wa_id": "1", "user_id": "US.1"}]
 update = types.MessageStatus.from_update(wa, failed)
-check("a failed status carries the error", update.error is not None and update.error.error_code == 131026)
+check("a failed status carries the error", update.error is not None and update.error.code == 131026)
 
 control("webhook", {"url": ""})
 print(f"{done} checks passed against {BASE}")

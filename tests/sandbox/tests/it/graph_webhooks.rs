@@ -95,10 +95,11 @@ async fn anything_but_200_is_tried_again() {
 #[tokio::test]
 async fn a_receiver_that_was_down_gets_everything_when_it_is_back() {
     let sandbox = start();
-    let address = {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        free.local_addr().unwrap()
-    };
+    // A loopback address of this test's own, so that nobody else takes the port meanwhile.
+    let [a, b] = rand::random::<[u8; 2]>();
+    let free = TcpListener::bind(format!("127.77.{a}.{b}:0")).unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
     sandbox.set_webhook_url(Some(format!("http://{address}/hook").parse().unwrap()));
     send(&sandbox, "+1234567890").await;
     eventually("some refused tries", || {
