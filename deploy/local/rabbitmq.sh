@@ -69,8 +69,13 @@ rabbit_stop() {
   # On SIGTERM the node closes its queues and leaves in order; rabbitmqctl would first need an
   # Erlang machine of its own.
   stop_pid "$1/rabbit/rabbit.pid" beam.smp 60
-  # The port mapper otherwise stays for ever.
-  if [ -n "${2:-}" ] && port_taken "$2"; then
-    HOME=$1/rabbit/home ERL_EPMD_ADDRESS=127.0.0.1 epmd -port "$2" -kill >/dev/null 2>&1 || true
-  fi
+  # The port mapper otherwise stays for ever. It refuses while it still knows the node, which it
+  # forgets a moment after the node has ended.
+  [ -z "${2:-}" ] || wait_until 10 epmd_gone "$1" "$2" || warn "the port mapper on port $2 did not stop"
+}
+
+epmd_gone() {
+  port_taken "$2" || return 0
+  HOME=$1/rabbit/home ERL_EPMD_ADDRESS=127.0.0.1 epmd -port "$2" -kill >/dev/null 2>&1 || true
+  ! port_taken "$2"
 }
