@@ -8,7 +8,7 @@ use portal_whatsapp::{ErrorClass, Outcome, SendError};
 const SCHEDULE_SECONDS: [u64; 6] = [1, 4, 15, 60, 300, 900];
 /// A 5xx with an error object is weak evidence: a late webhook may still tell that Meta took it.
 const WEAK_FIRST_WAIT: Duration = Duration::from_mins(1);
-/// Waits for a limit double from 2 seconds up to this.
+/// Waits for a limit double from a second up to this.
 const LONGEST_LIMIT_WAIT: Duration = Duration::from_mins(5);
 
 /// What to do with a message after a failed attempt.
@@ -89,7 +89,7 @@ pub(crate) fn verdict(error: &SendError, tries: Tries, jitter: f64) -> Verdict {
         }
         ErrorClass::RateLimitNumber | ErrorClass::RateLimitAccount | ErrorClass::RateLimitApp => {
             let exponent = u32::try_from((tries.attempts - 1).clamp(0, 8)).unwrap_or(0);
-            let own = Duration::from_secs(2 << exponent).min(LONGEST_LIMIT_WAIT);
+            let own = Duration::from_secs(1 << exponent).min(LONGEST_LIMIT_WAIT);
             let after = error.retry_after.unwrap_or(own).max(Duration::from_secs(1));
             Verdict::Retry {
                 after: spread(after, jitter),
@@ -192,8 +192,8 @@ mod tests {
             (ErrorClass::Weak5xx, 4, retry(300, true)),
             (ErrorClass::RateLimitPair, 0, retry(1, true)),
             (ErrorClass::RateLimitPair, 3, retry(64, true)),
-            (ErrorClass::RateLimitNumber, 0, retry(2, false)),
-            (ErrorClass::RateLimitNumber, 20, retry(300, false)),
+            (ErrorClass::RateLimitNumber, 0, retry(1, false)),
+            (ErrorClass::RateLimitNumber, 20, retry(256, false)),
         ];
         for (class, retries, expected) in table {
             assert_eq!(
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn the_time_that_meta_asks_for_is_given() {
         let mut limited = error(Outcome::NotAccepted, ErrorClass::RateLimitAccount);
-        limited.retry_after = Some(Duration::from_secs(1800));
+        limited.retry_after = Some(Duration::from_mins(30));
         let Verdict::Retry {
             after,
             counts: false,
@@ -215,12 +215,12 @@ mod tests {
         else {
             panic!("a limit is a retry that does not count");
         };
-        assert_eq!(after, Duration::from_secs(1800));
+        assert_eq!(after, Duration::from_mins(30));
     }
 
     #[test]
     fn waits_spread_by_a_fifth() {
-        let minute = Duration::from_secs(60);
+        let minute = Duration::from_mins(1);
         assert_eq!(spread(minute, 0.0), Duration::from_secs(48));
         assert_eq!(spread(minute, 1.0), Duration::from_secs(72));
     }

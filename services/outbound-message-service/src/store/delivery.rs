@@ -51,6 +51,24 @@ pub(crate) fn lock_lane_head(
         .optional()?)
 }
 
+/// Forgets that workers were told of the lane's messages: they were, and could do nothing. The
+/// sweeper tells them again as soon as something can be done.
+pub(crate) fn forget_hints(
+    tx: &mut Tx<'_>,
+    phone_number_id: &str,
+    recipient: &str,
+) -> Result<(), DbError> {
+    diesel::update(
+        messages::table
+            .filter(messages::phone_number_id.eq(phone_number_id))
+            .filter(messages::recipient.eq(recipient))
+            .filter(messages::status.eq_any(PENDING)),
+    )
+    .set(messages::hinted_at.eq(None::<DateTime<Utc>>))
+    .execute(tx.conn())?;
+    Ok(())
+}
+
 /// Writes the attempt ahead of the request: what is sent is never unknown to us.
 pub(crate) fn begin_attempt(
     tx: &mut Tx<'_>,

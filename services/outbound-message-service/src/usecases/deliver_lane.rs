@@ -108,7 +108,11 @@ impl Deliverer {
         loop {
             let sender = match self.sender(tenant).await? {
                 Ok(sender) => sender,
-                Err(reason) => return self.hold(tenant, &phone_number_id, reason).await,
+                Err(reason) => {
+                    return self
+                        .hold(tenant, &phone_number_id, &recipient, reason)
+                        .await;
+                }
             };
             match self.next_step(tenant, &phone_number_id, &recipient).await? {
                 Step::Rest => return Ok(()),
@@ -149,13 +153,15 @@ impl Deliverer {
         &self,
         tenant: &TenantId,
         phone_number_id: &str,
+        recipient: &str,
         reason: HoldReason,
     ) -> Result<(), DeliverError> {
-        let number = phone_number_id.to_owned();
+        let (number, recipient) = (phone_number_id.to_owned(), recipient.to_owned());
         let is_new = self
             .db
             .write("deliver.hold", tenant, move |tx| {
                 let at = delivery::database_now(tx)?;
+                delivery::forget_hints(tx, &number, &recipient)?;
                 holds::hold(tx, &number, reason, None, at)
             })
             .await
@@ -282,6 +288,7 @@ fn claim(
     let at = delivery::database_now(tx)?;
     let hold = holds::lock(tx, phone_number_id)?;
     if hold.as_ref().is_some_and(|hold| hold.next_probe_at > at) {
+        delivery::forget_hints(tx, phone_number_id, recipient)?;
         return Ok(Step::Rest);
     }
     let Some(message) = delivery::lock_lane_head(tx, phone_number_id, recipient)? else {

@@ -1,0 +1,20 @@
+//! outbound-message-service over HTTP, on real PostgreSQL, RabbitMQ and Redis; Meta is the sandbox,
+//! and a small server stands for its two sister services.
+#![allow(clippy::allow_attributes, reason = "not every file trips every lint")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod accept;
+mod authentication;
+mod crash;
+mod deliver;
+mod openapi;
+mod operations;
+mod sisters;
+mod walls;
+mod webhooks;
+mod world;

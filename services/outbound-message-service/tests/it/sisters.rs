@@ -1,0 +1,160 @@
+//! What the service needs of agent-portal-service (its published keys) and of tenant-service (what
+//! to send with).
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use actix_web::{App, HttpResponse, HttpServer, web};
+use chrono::Utc;
+use portal_auth::{AccessSubject, Issuer, SigningKey, SigningKeys};
+use portal_sandbox::seed;
+use portal_tenant_client::{SendingProfile, TenantStatus, TokenStatus, WhatsAppProfile};
+use portal_types::{Role, SessionId, TenantId, UserId};
+use portal_vault::{Binding, Vault};
+use secrecy::ExposeSecret as _;
+
+pub(crate) const ISSUER: &str = "agent-portal-service";
+pub(crate) const AUDIENCE: &str = "agent-portal";
+
+type Profiles = Arc<Mutex<HashMap<String, SendingProfile>>>;
+
+/// A server on a free port with both sisters' doors.
+pub(crate) struct Sisters {
+    pub(crate) url: String,
+    pub(crate) issuer: Issuer,
+    profiles: Profiles,
+}
+
+impl Sisters {
+    pub(crate) fn start() -> Self {
+        let issuer = new_issuer(ISSUER, AUDIENCE);
+        let profiles = Profiles::default();
+        let (jwks, shared) = (issuer.keys().jwks(), Arc::clone(&profiles));
+        let server = HttpServer::new(move || {
+            let (jwks, shared) = (jwks.clone(), Arc::clone(&shared));
+            App::new()
+                .route(
+                    "/.well-known/jwks.json",
+                    web::get().to(move || {
+                        let jwks = jwks.clone();
+                        async move { HttpResponse::Ok().json(jwks) }
+                    }),
+                )
+                .route(
+                    "/api/tenants/{id}/sending-profile",
+                    web::get().to(move |id: web::Path<String>| {
+                        let found = shared.lock().unwrap().get(id.as_str()).cloned();
+                        async move {
+                            match found {
+                                Some(profile) => HttpResponse::Ok().json(profile),
+                                None => HttpResponse::NotFound().json(serde_json::json!({
+                                    "error": {"code": "TENANT_NOT_FOUND", "message": "none"}
+                                })),
+                            }
+                        }
+                    }),
+                )
+        })
+        .workers(1)
+        .disable_signals()
+        .bind("127.0.0.1:0")
+        .unwrap();
+        let url = format!("http://{}", server.addrs()[0]);
+        tokio::spawn(server.run());
+        Self {
+            url,
+            issuer,
+            profiles,
+        }
+    }
+
+    pub(crate) fn put(&self, profile: SendingProfile) {
+        self.profiles
+            .lock()
+            .unwrap()
+            .insert(profile.tenant_id.to_string(), profile);
+    }
+
+    pub(crate) fn change(&self, tenant: &str, change: impl FnOnce(&mut SendingProfile)) {
+        change(self.profiles.lock().unwrap().get_mut(tenant).unwrap());
+    }
+
+    /// A signed-in agent's token.
+    pub(crate) fn token(&self, tenant: &str) -> String {
+        self.token_for(tenant, SessionId::generate())
+    }
+
+    pub(crate) fn token_for(&self, tenant: &str, session: SessionId) -> String {
+        issue(&self.issuer, tenant, session)
+    }
+}
+
+pub(crate) fn new_issuer(iss: &str, aud: &str) -> Issuer {
+    let keys = SigningKeys::new(SigningKey::generate().unwrap(), &[]);
+    Issuer::new(iss, aud, keys).with_lifetime(Duration::from_mins(5))
+}
+
+pub(crate) fn issue(issuer: &Issuer, tenant: &str, session: SessionId) -> String {
+    let subject = AccessSubject {
+        user_id: UserId::generate(),
+        tenant_id: TenantId::parse(tenant).unwrap(),
+        role: Role::Agent,
+        session_id: session,
+    };
+    issuer
+        .issue_access(&subject)
+        .unwrap()
+        .token
+        .expose_secret()
+        .to_owned()
+}
+
+/// A tenant with the sandbox's business account of Acme or Globex.
+pub(crate) fn profile(vault: &Vault, tenant: &str) -> SendingProfile {
+    let (waba_id, number_id, number, token) = if tenant == "globex" {
+        (
+            seed::GLOBEX_WABA_ID,
+            seed::GLOBEX_PHONE_NUMBER_ID,
+            seed::GLOBEX_DISPLAY_PHONE_NUMBER,
+            seed::GLOBEX_TOKEN,
+        )
+    } else {
+        (
+            seed::ACME_WABA_ID,
+            seed::ACME_PHONE_NUMBER_ID,
+            seed::ACME_DISPLAY_PHONE_NUMBER,
+            seed::ACME_TOKEN,
+        )
+    };
+    SendingProfile {
+        tenant_id: TenantId::parse(tenant).unwrap(),
+        name: tenant.to_owned(),
+        status: TenantStatus::Active,
+        genesys_org_id: None,
+        genesys_region: None,
+        whatsapp: Some(WhatsAppProfile {
+            waba_id: waba_id.to_owned(),
+            phone_number_id: number_id.to_owned(),
+            display_phone_number: number.to_owned(),
+            quality_rating: None,
+            messaging_limit: None,
+            token_status: TokenStatus::Valid,
+            created_at: Utc::now(),
+            sealed_access_token: seal(vault, tenant, token),
+            credential_row_id: "row".to_owned(),
+        }),
+    }
+}
+
+pub(crate) fn seal(vault: &Vault, tenant: &str, token: &str) -> Vec<u8> {
+    let binding = Binding {
+        table: "tenant_whatsapp_config",
+        column: "access_token",
+        tenant_id: tenant,
+        row_id: "row",
+    };
+    vault.seal(&binding, &token.into()).unwrap()
+}

@@ -1,0 +1,188 @@
+//! Meta's door: signatures, storage, evidence in any order.
+
+use aws_lc_rs::hmac;
+use portal_sandbox::{magic_recipient, seed};
+use portal_test_harness::eventually;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+fn sign(secret: &str, body: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    format!("sha256={}", hex::encode(hmac::sign(&key, body.as_bytes())))
+}
+
+async fn post(world: &World, body: &str, signature: Option<&str>) -> StatusCode {
+    let mut request = world
+        .http
+        .post(format!("{}/webhooks/whatsapp", world.url))
+        .body(body.to_owned());
+    if let Some(signature) = signature {
+        request = request.header("X-Hub-Signature-256", signature);
+    }
+    request.send().await.unwrap().status()
+}
+
+fn status_post(number: &str, statuses: &[Value]) -> String {
+    json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [{
+        "field": "messages", "value": {"messaging_product": "whatsapp",
+            "metadata": {"display_phone_number": "1", "phone_number_id": number},
+            "statuses": statuses}}]}]})
+    .to_string()
+}
+
+fn status(wamid: &str, status: &str) -> Value {
+    json!({"id": wamid, "status": status, "timestamp": "1750030073", "recipient_id": "1234567890"})
+}
+
+fn history(message: &Value) -> Vec<(&str, &str)> {
+    let history = message["history"].as_array().unwrap();
+    history
+        .iter()
+        .map(|e| (e["status"].as_str().unwrap(), e["source"].as_str().unwrap()))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_signed_posts_are_taken() {
+    let world = World::start().await;
+    let body = status_post(seed::ACME_PHONE_NUMBER_ID, &[status("wamid.x", "sent")]);
+    let good = sign(seed::APP_SECRET, &body);
+    for bad in [
+        None,
+        Some("sha256=00"),
+        Some(&*sign("other", &body)),
+        Some(&*good.replace("sha256=", "")),
+    ] {
+        assert_eq!(
+            post(&world, &body, bad).await,
+            StatusCode::UNAUTHORIZED,
+            "{bad:?}"
+        );
+    }
+    assert_eq!(
+        post(&world, &format!("{body} "), Some(&good)).await,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(world.db.query("SELECT count(*) FROM webhook_intake"), ["0"]);
+    assert_eq!(post(&world, &body, Some(&good)).await, StatusCode::OK);
+    // Meta repeats: the same bytes are stored once.
+    assert_eq!(post(&world, &body, Some(&good)).await, StatusCode::OK);
+    assert_eq!(world.db.query("SELECT count(*) FROM webhook_intake"), ["1"]);
+    let large = "x".repeat(3 * 1024 * 1024 + 1);
+    assert_eq!(
+        post(&world, &large, Some(&sign(seed::APP_SECRET, &large))).await,
+        StatusCode::PAYLOAD_TOO_LARGE
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_challenge_is_answered_to_who_knows_the_token() {
+    let world = World::start().await;
+    let ask = async |query: &str| {
+        let url = format!("{}/webhooks/whatsapp?{query}", world.url);
+        let response = world.http.get(url).send().await.unwrap();
+        (response.status(), response.text().await.unwrap())
+    };
+    let right = "hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=verify-me";
+    assert_eq!(ask(right).await, (StatusCode::OK, "1158201444".to_owned()));
+    for wrong in [
+        "hub.mode=subscribe&hub.challenge=1&hub.verify_token=other",
+        "hub.mode=unsubscribe&hub.challenge=1&hub.verify_token=verify-me",
+        "hub.mode=subscribe&hub.verify_token=verify-me",
+        "",
+    ] {
+        assert_eq!(ask(wrong).await.0, StatusCode::FORBIDDEN, "{wrong}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statuses_in_any_order_and_number_lead_to_the_same_end() {
+    let world = World::start().await;
+    let token = world.sisters.token("acme");
+    for (magic, expected) in [
+        ("802", "read"), // each twice
+        ("803", "read"), // read, delivered, sent
+        ("804", "read"), // sent before Meta's own answer
+        ("808", "read"), // delivered is skipped
+        ("809", "read"), // all in one post
+        ("810", "read"), // a forged failure first
+        ("807", "delivered"),
+        ("805", "failed"),
+    ] {
+        let id = world.send(&token, &magic_recipient(magic, 0)).await;
+        world.reaches(&token, &id, expected).await;
+        eventually("all webhooks", async || {
+            (world.sandbox.webhooks_under_way() == 0).then_some(())
+        })
+        .await;
+        eventually("all applied", async || {
+            let pending = "SELECT count(*) FROM webhook_intake WHERE state = 'pending'";
+            (world.db.query(pending) == ["0"]).then_some(())
+        })
+        .await;
+        let (_, message) = world.get(&token, &id).await;
+        assert_eq!(message["status"], expected, "{magic}: {message}");
+        let end = history(&message).last().unwrap().0.to_owned();
+        assert_eq!(end, expected, "{magic}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_from_another_number_or_of_nobodys_message_changes_nothing() {
+    let world = World::start().await;
+    let token = world.sisters.token("acme");
+    // Sent only: `delivered` must come from us, under the wrong number.
+    let id = world.send(&token, &magic_recipient("806", 0)).await;
+    let message = world.reaches(&token, &id, "sent").await;
+    eventually("Meta's own webhook", async || {
+        (world
+            .db
+            .query("SELECT count(*) FROM webhook_intake WHERE state = 'applied'")
+            == ["1"])
+        .then_some(())
+    })
+    .await;
+    let wamid = message["wamid"].as_str().unwrap();
+    let note = world.sandbox.journal().graph_messages()[0].body["biz_opaque_callback_data"].clone();
+    let mut foreign = status(wamid, "delivered");
+    foreign["biz_opaque_callback_data"] = note;
+    let posts = [
+        status_post(seed::GLOBEX_PHONE_NUMBER_ID, &[foreign]),
+        status_post(seed::GLOBEX_PHONE_NUMBER_ID, &[status(wamid, "delivered")]),
+        status_post(
+            seed::ACME_PHONE_NUMBER_ID,
+            &[status("wamid.unknown", "delivered")],
+        ),
+        "{\"object\": 5}".to_owned(),
+    ];
+    for body in &posts {
+        assert_eq!(
+            post(&world, body, Some(&sign(seed::APP_SECRET, body))).await,
+            StatusCode::OK
+        );
+    }
+    eventually("all to be looked at", async || {
+        let open = "SELECT count(*) FROM webhook_intake WHERE state = 'pending' AND attempts = 0";
+        (world.db.query(open) == ["0"]).then_some(())
+    })
+    .await;
+    let states = world
+        .db
+        .query("SELECT state FROM webhook_intake ORDER BY received_at");
+    assert_eq!(
+        states,
+        ["applied", "applied", "pending", "pending", "unreadable"]
+    );
+    let (_, after) = world.get(&token, &id).await;
+    assert_eq!(after["status"], "sent");
+
+    // The same report under the right number, found by its wamid alone.
+    let own = status_post(seed::ACME_PHONE_NUMBER_ID, &[status(wamid, "delivered")]);
+    assert_eq!(
+        post(&world, &own, Some(&sign(seed::APP_SECRET, &own))).await,
+        StatusCode::OK
+    );
+    world.reaches(&token, &id, "delivered").await;
+}

@@ -1,0 +1,293 @@
+//! The service with everything around it, and the verbs of its callers.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use lapin::{
+    Channel, Connection, ConnectionProperties,
+    options::{BasicGetOptions, QueueBindOptions, QueueDeclareOptions},
+    types::FieldTable,
+};
+use outbound_message_service::{App, Settings};
+use portal_sandbox::{Sandbox, SandboxConfig, seed};
+use portal_service_kit::lifecycle::Shutdown;
+use portal_test_harness::{Isolation, ServiceRole, TestDb, amqp_url, eventually, redis_url};
+use portal_vault::Vault;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::sisters::{Sisters, profile};
+
+const VAULT_KEYS: &str = "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+pub(crate) struct World {
+    pub(crate) db: TestDb,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) sisters: Sisters,
+    pub(crate) vault: Vault,
+    pub(crate) isolation: Isolation,
+    pub(crate) http: reqwest::Client,
+    pub(crate) url: String,
+    environment: BTreeMap<String, String>,
+    shutdown: Shutdown,
+}
+
+impl World {
+    /// Everything runs, with two tenants: acme and globex.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// As [`World::start`], with settings changed.
+    pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
+        let mut world = Self::prepare(settings);
+        world.run_service().await;
+        world
+    }
+
+    /// Everything but the service itself.
+    pub(crate) fn prepare(settings: &[(&str, &str)]) -> Self {
+        let db = TestDb::new();
+        let isolation = Isolation::new();
+        let sandbox = Sandbox::start(SandboxConfig::default()).unwrap();
+        let sisters = Sisters::start();
+        let vault = Vault::from_keys(&VAULT_KEYS.into(), "k1").unwrap();
+        for tenant in ["acme", "globex"] {
+            db.execute(&format!(
+                "INSERT INTO tenants (tenant_id, name) VALUES ('{tenant}', 'name')"
+            ));
+            sisters.put(profile(&vault, tenant));
+        }
+        let mut environment: BTreeMap<String, String> = [
+            ("HTTP__BIND", "127.0.0.1:0"),
+            ("HTTP__WORKERS", "1"),
+            ("DATABASE__URL", &db.url(ServiceRole::Outbound)),
+            ("DATABASE__POOL_SIZE", "6"),
+            ("RABBITMQ__URL", &amqp_url()),
+            ("RABBITMQ__NAMESPACE", &isolation.rabbitmq_namespace),
+            ("REDIS__URL", &redis_url()),
+            ("REDIS__KEY_PREFIX", &isolation.redis_key_prefix),
+            ("VAULT__KEYS", VAULT_KEYS),
+            ("VAULT__ACTIVE_KEY", "k1"),
+            (
+                "AUTH__JWKS_URL",
+                &format!("{}/.well-known/jwks.json", sisters.url),
+            ),
+            ("TENANT_SERVICE__URL", &sisters.url),
+            (
+                "TENANT_SERVICE__SERVICE_KEY",
+                "svc_outbound-message-service_test",
+            ),
+            ("META__GRAPH_URL", &sandbox.base_url()),
+            ("META__APP_SECRETS", seed::APP_SECRET),
+            ("META__VERIFY_TOKEN", "verify-me"),
+            ("META__TIMEOUT_MS", "2000"),
+            ("DELIVERY__LEASE_SECONDS", "3"),
+        ]
+        .into_iter()
+        .map(|(key, value)| (format!("OUTBOUND__{key}"), value.to_owned()))
+        .collect();
+        for (key, value) in settings {
+            environment.insert(format!("OUTBOUND__{key}"), (*value).to_owned());
+        }
+        Self {
+            db,
+            sandbox,
+            sisters,
+            vault,
+            isolation,
+            http: reqwest_client(),
+            url: String::new(),
+            environment,
+            shutdown: Shutdown::new(),
+        }
+    }
+
+    pub(crate) fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
+    }
+
+    /// Changes a setting for what is started next.
+    pub(crate) fn set(&mut self, key: &str, value: &str) {
+        self.environment
+            .insert(format!("OUTBOUND__{key}"), value.to_owned());
+    }
+
+    /// Runs the service in this process and leads Meta's webhooks to it.
+    pub(crate) async fn run_service(&mut self) {
+        let settings = Settings::load_from(&self.environment).unwrap();
+        let app = App::build(&settings, self.shutdown.clone()).unwrap();
+        self.url = format!("http://{}", app.addr());
+        tokio::spawn(app.run_until_stopped());
+        self.lead_webhooks_here();
+        let ready = format!("{}/health/ready", self.url);
+        eventually("the service to be ready", async || {
+            let answer = self.http.get(&ready).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+    }
+
+    pub(crate) fn lead_webhooks_here(&self) {
+        let url = format!("{}/webhooks/whatsapp", self.url);
+        self.sandbox.set_webhook_url(Some(url.parse().unwrap()));
+    }
+
+    /// Stops the service that runs in this process.
+    pub(crate) fn stop_service(&mut self) {
+        self.shutdown.stop();
+        self.shutdown = Shutdown::new();
+    }
+
+    pub(crate) async fn post(&self, token: &str, body: &Value) -> (StatusCode, Value) {
+        let request = self
+            .http
+            .post(format!("{}/api/messages/send", self.url))
+            .json(body);
+        answer(request.bearer_auth(token)).await
+    }
+
+    pub(crate) async fn get(&self, token: &str, id: &str) -> (StatusCode, Value) {
+        let request = self.http.get(format!("{}/api/messages/{id}", self.url));
+        answer(request.bearer_auth(token)).await
+    }
+
+    /// Sends a text and answers the message's id.
+    pub(crate) async fn send(&self, token: &str, to: &str) -> String {
+        let (status, body) = self
+            .post(token, &json!({"to": to, "text": "Test message"}))
+            .await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{body}");
+        body["message_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until the message has the status.
+    pub(crate) async fn reaches(&self, token: &str, id: &str, status: &str) -> Value {
+        eventually(&format!("{id} to be {status}"), async || {
+            let (_, message) = self.get(token, id).await;
+            (message["status"] == status).then_some(message)
+        })
+        .await
+    }
+
+    /// A queue of our own that catches events from now on.
+    pub(crate) async fn listen(&self, binding: &str) -> Listener {
+        let connection = Connection::connect(&amqp_url(), ConnectionProperties::default())
+            .await
+            .unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        let exclusive = QueueDeclareOptions {
+            exclusive: true,
+            ..Default::default()
+        };
+        let queue = channel
+            .queue_declare("".into(), exclusive, FieldTable::default())
+            .await
+            .unwrap()
+            .name()
+            .clone();
+        let exchange = format!("{}agent-portal.events", self.isolation.rabbitmq_namespace);
+        eventually("the exchange", async || {
+            let channel = connection.create_channel().await.unwrap();
+            let bind = channel.queue_bind(
+                queue.clone(),
+                exchange.as_str().into(),
+                binding.into(),
+                QueueBindOptions::default(),
+                FieldTable::default(),
+            );
+            bind.await.ok()
+        })
+        .await;
+        Listener {
+            channel,
+            queue: queue.to_string(),
+            _connection: connection,
+        }
+    }
+
+    /// Publishes an event as a sister service would.
+    pub(crate) async fn publish(&self, kind: &str, tenant: &str, data: Value) {
+        let connection = Connection::connect(&amqp_url(), ConnectionProperties::default())
+            .await
+            .unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        let body = json!({
+            "specversion": "1.0", "id": uuid::Uuid::now_v7(), "source": "/services/tenant-service",
+            "type": format!("com.agentportal.{kind}.v1"), "subject": tenant,
+            "time": chrono::Utc::now(), "tenantid": tenant, "data": data,
+        });
+        channel
+            .basic_publish(
+                format!("{}agent-portal.events", self.isolation.rabbitmq_namespace).into(),
+                kind.into(),
+                lapin::options::BasicPublishOptions::default(),
+                body.to_string().as_bytes(),
+                lapin::BasicProperties::default(),
+            )
+            .await
+            .unwrap()
+            .await
+            .unwrap();
+        connection.close(200, "done".into()).await.unwrap();
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.shutdown.stop_now();
+    }
+}
+
+pub(crate) struct Listener {
+    channel: Channel,
+    queue: String,
+    _connection: Connection,
+}
+
+/// An event as it went over the broker.
+#[derive(Debug)]
+pub(crate) struct Caught {
+    pub(crate) routing_key: String,
+    pub(crate) properties: lapin::BasicProperties,
+    pub(crate) envelope: Value,
+}
+
+impl Listener {
+    /// The next event.
+    pub(crate) async fn next(&self) -> Caught {
+        eventually("an event", async || self.poll().await).await
+    }
+
+    /// The next event if one is there.
+    pub(crate) async fn poll(&self) -> Option<Caught> {
+        let options = BasicGetOptions { no_ack: true };
+        let message = self
+            .channel
+            .basic_get(self.queue.as_str().into(), options)
+            .await
+            .unwrap()?;
+        Some(Caught {
+            routing_key: message.routing_key.to_string(),
+            envelope: serde_json::from_slice(&message.data).unwrap(),
+            properties: message.delivery.properties,
+        })
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a plain client, as callers have")]
+fn reqwest_client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .timeout(Duration::from_secs(10))
+        .build()
+        .unwrap()
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
+    let response = request.send().await.unwrap();
+    let status = response.status();
+    let text = response.text().await.unwrap();
+    (
+        status,
+        serde_json::from_str(&text).unwrap_or(Value::String(text)),
+    )
+}
