@@ -318,7 +318,15 @@ pub(crate) async fn entry(
     let mut call = Call::new(&req, body);
     let reply = match Side::of(&call) {
         Side::Own => control::handle(&state, &call).await,
-        Side::Vendor(kind) => journaled(&state, kind, &mut call).await,
+        Side::Vendor(kind) => {
+            // A task of its own: a vendor goes on with a request whose caller has hung up.
+            let state = Arc::clone(&state);
+            let work = tokio::spawn(async move { journaled(&state, kind, &mut call).await });
+            work.await.unwrap_or_else(|error| {
+                tracing::error!(%error, "a call failed");
+                Reply::empty(500)
+            })
+        }
     };
     if reply.hang_up {
         close_socket(&req);
