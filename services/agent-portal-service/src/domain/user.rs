@@ -1,0 +1,158 @@
+//! A person of a tenant, as Genesys tells of them and as we keep them.
+
+use chrono::{DateTime, Utc};
+use portal_types::{Role, TenantId, UserId};
+
+/// A person that we know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct User {
+    /// Our id.
+    pub(crate) user_id: UserId,
+    /// The tenant.
+    pub(crate) tenant_id: TenantId,
+    /// The Genesys organization.
+    pub(crate) genesys_org_id: String,
+    /// Genesys' id: with the organization, the key. The e-mail is none, it may change hands.
+    pub(crate) genesys_user_id: String,
+    /// The e-mail, as Genesys last told it.
+    pub(crate) email: Option<String>,
+    /// The display name, as Genesys last told it.
+    pub(crate) name: String,
+    /// What the person may do.
+    pub(crate) role: Role,
+    /// Whether the person may sign in.
+    pub(crate) is_active: bool,
+    /// Genesys' version of the person's record.
+    pub(crate) genesys_version: Option<i64>,
+    /// When we first saw the person.
+    pub(crate) created_at: DateTime<Utc>,
+    /// The last sign-in.
+    pub(crate) last_login_at: Option<DateTime<Utc>>,
+}
+
+/// What Genesys says of a person at a sign-in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GenesysPerson {
+    /// The organization's id.
+    pub(crate) org_id: String,
+    /// The person's id.
+    pub(crate) user_id: String,
+    /// The e-mail.
+    pub(crate) email: Option<String>,
+    /// The display name.
+    pub(crate) name: String,
+    /// The role that the organization's roles come down to; `None` when Genesys did not tell them.
+    pub(crate) role: Option<Role>,
+    /// The version of the person's record.
+    pub(crate) version: Option<i64>,
+}
+
+/// What a sign-in changes of a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct UserChanges {
+    /// Name, e-mail or organization.
+    pub(crate) details: bool,
+    /// The role.
+    pub(crate) role: bool,
+}
+
+/// The person after the sign-in, and what is different from before.
+pub(crate) fn merge(known: &User, told: &GenesysPerson) -> (User, UserChanges) {
+    let mut user = known.clone();
+    let is_stale = matches!(
+        (known.genesys_version, told.version),
+        (Some(known), Some(told)) if told < known
+    );
+    if !is_stale {
+        user.genesys_org_id.clone_from(&told.org_id);
+        user.email.clone_from(&told.email);
+        user.name.clone_from(&told.name);
+        user.genesys_version = told.version.or(known.genesys_version);
+    }
+    // Roles are not part of the versioned record: granting one does not raise the version.
+    user.role = told.role.unwrap_or(known.role);
+    let details = user.email != known.email
+        || user.name != known.name
+        || user.genesys_org_id != known.genesys_org_id;
+    let changes = UserChanges {
+        details,
+        role: user.role != known.role,
+    };
+    (user, changes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known() -> User {
+        User {
+            user_id: UserId::generate(),
+            tenant_id: TenantId::parse("acme").unwrap(),
+            genesys_org_id: "org".to_owned(),
+            genesys_user_id: "genesys-user".to_owned(),
+            email: Some("a@acme.example".to_owned()),
+            name: "Alice".to_owned(),
+            role: Role::Supervisor,
+            is_active: true,
+            genesys_version: Some(5),
+            created_at: Utc::now(),
+            last_login_at: None,
+        }
+    }
+
+    fn told() -> GenesysPerson {
+        GenesysPerson {
+            org_id: "org".to_owned(),
+            user_id: "genesys-user".to_owned(),
+            email: Some("a@acme.example".to_owned()),
+            name: "Alice".to_owned(),
+            role: Some(Role::Supervisor),
+            version: Some(5),
+        }
+    }
+
+    #[test]
+    fn nothing_new_changes_nothing() {
+        let (user, changes) = merge(&known(), &told());
+        assert_eq!(changes, UserChanges::default());
+        assert_eq!(user.name, "Alice");
+    }
+
+    #[test]
+    fn a_new_name_and_a_new_role_are_told_apart() {
+        let renamed = GenesysPerson {
+            name: "Alicia".to_owned(),
+            version: Some(6),
+            ..told()
+        };
+        let (user, changes) = merge(&known(), &renamed);
+        assert!(changes.details && !changes.role);
+        assert_eq!(
+            (user.name.as_str(), user.genesys_version),
+            ("Alicia", Some(6))
+        );
+
+        let promoted = GenesysPerson {
+            role: Some(Role::Admin),
+            ..told()
+        };
+        let (user, changes) = merge(&known(), &promoted);
+        assert!(!changes.details && changes.role);
+        assert_eq!(user.role, Role::Admin);
+    }
+
+    #[test]
+    fn an_older_record_and_unknown_roles_leave_what_is_known() {
+        let stale = GenesysPerson {
+            name: "Old name".to_owned(),
+            version: Some(4),
+            role: None,
+            ..told()
+        };
+        let (user, changes) = merge(&known(), &stale);
+        assert_eq!(changes, UserChanges::default());
+        assert_eq!((user.name.as_str(), user.role), ("Alice", Role::Supervisor));
+        assert_eq!(user.genesys_version, Some(5));
+    }
+}

@@ -1,0 +1,220 @@
+//! The only map from what went wrong to what a caller is told.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use portal_db::DbError;
+use portal_service_kit::ApiError;
+
+use crate::usecases::{
+    profiles::ProfileError,
+    sessions::SessionError,
+    sign_in::{Refusal, SignInError},
+};
+
+/// When a caller may try again after something of ours was away.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// Front ends and runbooks match on these sentences.
+pub(crate) const TENANT_NOT_FOUND: &str = "Tenant not found for this Genesys organization";
+pub(crate) const USER_IN_OTHER_ORGANIZATION: &str = "User belongs to a different organization";
+pub(crate) const WHATSAPP_NOT_CONFIGURED: &str = "WhatsApp not configured for your organization. \
+     Ask an administrator of your organization to connect WhatsApp in the admin dashboard.";
+pub(crate) const AGENT_SIGNUP_REMOVED: &str = "Agents no longer sign up for WhatsApp themselves: \
+     an administrator configures WhatsApp for the whole organization in the admin dashboard.";
+
+impl From<SignInError> for ApiError {
+    fn from(error: SignInError) -> Self {
+        use SignInError as E;
+        match error {
+            E::TooMany { retry_after } => Self::too_many_requests(
+                "Too many sign-ins were begun from your address; wait a moment and try again.",
+                retry_after,
+            ),
+            E::UnknownRegion => Self::bad_request(
+                "REGION_UNKNOWN",
+                "Nobody can sign in from this Genesys region here.",
+            ),
+            E::UnknownOrigin => Self::bad_request(
+                "ORIGIN_NOT_ALLOWED",
+                "The page that began the sign-in is not allowed to: its origin is not configured.",
+            ),
+            E::UnknownState => Self::bad_request(
+                "LOGIN_STATE_UNKNOWN",
+                "This sign-in has been finished already, or took longer than 10 minutes; sign in again.",
+            ),
+            E::ForeignState => Self::forbidden(
+                "LOGIN_STATE_FOREIGN",
+                "This sign-in was begun in another browser; sign in again in this one.",
+            ),
+            E::Denied => Self::forbidden(
+                "GENESYS_ACCESS_DENIED",
+                "Access was denied at Genesys Cloud; sign in again and allow it.",
+            ),
+            E::CodeRefused(cause) => with_cause(
+                Self::bad_request(
+                    "GENESYS_CODE_REFUSED",
+                    "Genesys Cloud did not accept the sign-in code; sign in again.",
+                ),
+                cause,
+            ),
+            E::ClientRefused(cause) => with_cause(
+                Self::new(
+                    StatusCode::BAD_GATEWAY,
+                    "GENESYS_CLIENT_REFUSED",
+                    "Genesys Cloud does not accept this portal; its operator must check the OAuth client.",
+                ),
+                cause,
+            ),
+            E::GenesysAway(cause) => with_cause(
+                Self::unavailable(
+                    "GENESYS_UNAVAILABLE",
+                    "Genesys Cloud does not answer at the moment; try again shortly.",
+                    RETRY_AFTER,
+                ),
+                cause,
+            ),
+            E::CacheAway(cause) => Self::unavailable(
+                "SIGN_IN_UNAVAILABLE",
+                "Nobody can sign in at the moment; try again shortly.",
+                RETRY_AFTER,
+            )
+            .with_source(cause),
+            E::DirectoryAway(cause) => directory_away(cause),
+            E::NotReady => not_ready(),
+            E::Db(cause) => from_db(cause),
+            E::Unexpected(cause) => Self::internal(cause),
+            E::Refused(refusal) => refusal.into(),
+        }
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::OrganizationInactive => Self::forbidden(
+                "ORGANIZATION_INACTIVE",
+                "Your Genesys organization is not active.",
+            ),
+            Refusal::PersonInactive => {
+                Self::forbidden("GENESYS_USER_INACTIVE", "Your Genesys user is not active.")
+            }
+            Refusal::Trustee => Self::forbidden(
+                "TRUSTEE_NOT_ALLOWED",
+                "You work in this Genesys organization as a guest of another one, which is not allowed here.",
+            ),
+            Refusal::NoRole => Self::forbidden(
+                "ROLE_NOT_ALLOWED",
+                "None of your Genesys roles may use the agent portal.",
+            ),
+            Refusal::UnknownTenant => Self::not_found("TENANT_NOT_FOUND", TENANT_NOT_FOUND),
+            Refusal::WrongRegion => Self::forbidden(
+                "REGION_MISMATCH",
+                "Your organization is registered in another Genesys region; choose that one.",
+            ),
+            Refusal::TenantSuspended => tenant_suspended(),
+            Refusal::KnownElsewhere => {
+                Self::forbidden("USER_IN_OTHER_ORGANIZATION", USER_IN_OTHER_ORGANIZATION)
+            }
+            Refusal::UserDeactivated => user_deactivated(),
+        }
+    }
+}
+
+impl From<SessionError> for ApiError {
+    fn from(error: SessionError) -> Self {
+        use SessionError as E;
+        match error {
+            E::InvalidToken => Self::unauthorized(
+                "REFRESH_TOKEN_INVALID",
+                "The refresh token is not valid; sign in again.",
+            ),
+            E::TokenReused => Self::unauthorized(
+                "REFRESH_TOKEN_REUSED",
+                "The refresh token was used before, so the session was ended; sign in again.",
+            ),
+            E::Expired => {
+                Self::unauthorized("SESSION_EXPIRED", "The session has expired; sign in again.")
+            }
+            E::Revoked => {
+                Self::unauthorized("SESSION_REVOKED", "The session was ended; sign in again.")
+            }
+            E::UserDeactivated => user_deactivated(),
+            E::TenantNotActive => tenant_suspended(),
+            E::UnknownSession => Self::not_found(
+                "SESSION_NOT_FOUND",
+                "You have no such session, or it has ended already.",
+            ),
+            E::NotReady => not_ready(),
+            E::Db(cause) => from_db(cause),
+            E::Unexpected(cause) => Self::internal(cause),
+        }
+    }
+}
+
+impl From<ProfileError> for ApiError {
+    fn from(error: ProfileError) -> Self {
+        match error {
+            ProfileError::UnknownUser => Self::not_found(
+                "USER_NOT_FOUND",
+                "You are not known here any more; sign in again.",
+            ),
+            ProfileError::UnknownTenant => Self::not_found("TENANT_NOT_FOUND", TENANT_NOT_FOUND),
+            ProfileError::DirectoryAway(cause) => directory_away(cause),
+            ProfileError::Db(cause) => from_db(cause),
+        }
+    }
+}
+
+/// The keys are not loaded yet, so nothing can be signed or checked.
+pub(crate) fn not_ready() -> ApiError {
+    ApiError::unavailable(
+        "SERVICE_STARTING",
+        "The service is starting; try again in a moment.",
+        RETRY_AFTER,
+    )
+}
+
+fn tenant_suspended() -> ApiError {
+    ApiError::forbidden(
+        "TENANT_SUSPENDED",
+        "Your organization is suspended; ask its administrator.",
+    )
+}
+
+fn user_deactivated() -> ApiError {
+    ApiError::forbidden(
+        "USER_DEACTIVATED",
+        "Your access was switched off; ask an administrator of your organization.",
+    )
+}
+
+fn directory_away(cause: impl Into<anyhow::Error>) -> ApiError {
+    ApiError::unavailable(
+        "TENANT_DIRECTORY_UNAVAILABLE",
+        "Your organization's settings cannot be read just now; try again.",
+        RETRY_AFTER,
+    )
+    .with_source(cause)
+}
+
+fn with_cause<E: Into<anyhow::Error>>(error: ApiError, cause: Option<E>) -> ApiError {
+    match cause {
+        Some(cause) => error.with_source(cause),
+        None => error,
+    }
+}
+
+/// A database that is away or busy is a 503: nothing happened, and the same call may be repeated.
+fn from_db(error: DbError) -> ApiError {
+    if error.is_transient() {
+        ApiError::unavailable(
+            "DATABASE_UNAVAILABLE",
+            "The service cannot store anything just now; nothing happened, try again.",
+            RETRY_AFTER,
+        )
+        .with_source(error)
+    } else {
+        ApiError::internal(error)
+    }
+}

@@ -1,0 +1,6 @@
+//! What this service tells, and what it listens to.
+
+pub(crate) mod consumers;
+pub(crate) mod produced;
+
+pub(crate) use produced::SOURCE;

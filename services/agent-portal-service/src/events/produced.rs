@@ -1,0 +1,148 @@
+//! The events of this service, as rows of the outbox.
+
+use chrono::{DateTime, Utc};
+use portal_db::{DbError, Tx, outbox};
+use portal_events::{
+    EventContext, Source,
+    catalogue::{
+        EventData, SessionRefreshed, SessionRevoked, SessionStarted, UserProvisioned,
+        UserRoleChanged, UserUpdated,
+    },
+    outbox_event,
+};
+use portal_types::{SessionId, TenantId, UserId};
+
+use crate::{
+    ROLE,
+    domain::{RevokeReason, User},
+};
+
+/// Who publishes.
+pub(crate) const SOURCE: Source = Source {
+    role: ROLE,
+    uri: "/services/agent-portal-service",
+};
+
+/// What happened to a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UserEvent {
+    /// Signed in for the first time.
+    Provisioned,
+    /// Has another name, e-mail or organization.
+    Updated,
+    /// Has another role.
+    RoleChanged,
+}
+
+/// Tells what happened to a user.
+pub(crate) fn append_user_event(
+    tx: &mut Tx<'_>,
+    context: &EventContext,
+    now: DateTime<Utc>,
+    user: &User,
+    event: UserEvent,
+) -> Result<(), DbError> {
+    let (user_id, role, email) = (user.user_id, user.role, user.email.clone());
+    let tenant_id = user.tenant_id.clone();
+    let tenant = &user.tenant_id;
+    match event {
+        UserEvent::Provisioned => {
+            let data = UserProvisioned {
+                user_id,
+                tenant_id,
+                role,
+                email,
+            };
+            append(tx, tenant, context, now, &data)
+        }
+        UserEvent::Updated => {
+            let data = UserUpdated {
+                user_id,
+                tenant_id,
+                role,
+                email,
+            };
+            append(tx, tenant, context, now, &data)
+        }
+        UserEvent::RoleChanged => {
+            let data = UserRoleChanged {
+                user_id,
+                tenant_id,
+                role,
+                email,
+            };
+            append(tx, tenant, context, now, &data)
+        }
+    }
+}
+
+/// Whose session it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionRef<'a> {
+    /// The session.
+    pub(crate) session_id: SessionId,
+    /// Its user.
+    pub(crate) user_id: UserId,
+    /// Its tenant.
+    pub(crate) tenant: &'a TenantId,
+}
+
+/// Tells that a session began.
+pub(crate) fn append_session_started(
+    tx: &mut Tx<'_>,
+    context: &EventContext,
+    now: DateTime<Utc>,
+    session: SessionRef<'_>,
+) -> Result<(), DbError> {
+    let data = SessionStarted {
+        session_id: session.session_id,
+        user_id: session.user_id,
+        tenant_id: session.tenant.clone(),
+        reason: None,
+    };
+    append(tx, session.tenant, context, now, &data)
+}
+
+/// Tells that a session's tokens were rotated.
+pub(crate) fn append_session_refreshed(
+    tx: &mut Tx<'_>,
+    context: &EventContext,
+    now: DateTime<Utc>,
+    session: SessionRef<'_>,
+) -> Result<(), DbError> {
+    let data = SessionRefreshed {
+        session_id: session.session_id,
+        user_id: session.user_id,
+        tenant_id: session.tenant.clone(),
+        reason: None,
+    };
+    append(tx, session.tenant, context, now, &data)
+}
+
+/// Tells that a session ended.
+pub(crate) fn append_session_revoked(
+    tx: &mut Tx<'_>,
+    context: &EventContext,
+    now: DateTime<Utc>,
+    session: SessionRef<'_>,
+    reason: RevokeReason,
+) -> Result<(), DbError> {
+    let data = SessionRevoked {
+        session_id: session.session_id,
+        user_id: session.user_id,
+        tenant_id: session.tenant.clone(),
+        reason: Some(reason.to_string()),
+    };
+    append(tx, session.tenant, context, now, &data)
+}
+
+fn append<E: EventData>(
+    tx: &mut Tx<'_>,
+    tenant: &TenantId,
+    context: &EventContext,
+    now: DateTime<Utc>,
+    data: &E,
+) -> Result<(), DbError> {
+    let row = outbox_event(SOURCE, tenant, context, now, data)?;
+    outbox::append(tx, &[row])
+}

@@ -1,0 +1,30 @@
+//! What handlers need, built once.
+
+use portal_auth::SigningKeys;
+
+use crate::usecases::{profiles::Profiles, sessions::Sessions, sign_in::SignIn};
+
+/// Shared by the handlers of both ports.
+#[derive(Clone)]
+pub(crate) struct AppState {
+    pub(crate) sign_in: SignIn,
+    pub(crate) sessions: Sessions,
+    pub(crate) profiles: Profiles,
+    pub(crate) signing_keys: SigningKeys,
+    pub(crate) web: WebSettings,
+}
+
+/// What answers to browsers depend on.
+#[derive(Debug, Clone)]
+pub(crate) struct WebSettings {
+    /// Cookies for HTTPS only.
+    pub(crate) secure_cookies: bool,
+    /// Where browsers find the portal.
+    pub(crate) portal_origin: String,
+    /// Where the portal's pages find the API.
+    pub(crate) api_origin: String,
+    /// The regions that are offered, the default one first.
+    pub(crate) regions: Vec<String>,
+    /// How long a session lives at the most, for the cookie that holds its token.
+    pub(crate) session_seconds: i64,
+}

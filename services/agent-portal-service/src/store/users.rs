@@ -1,0 +1,143 @@
+//! `genesys_users`.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use portal_db::{DbError, Tx};
+use portal_db_schema::schema::genesys_users;
+use portal_types::{TenantId, UserId};
+use uuid::Uuid;
+
+use crate::domain::User;
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = genesys_users)]
+struct UserRow {
+    user_id: Uuid,
+    tenant_id: String,
+    genesys_org_id: String,
+    genesys_user_id: String,
+    genesys_email: Option<String>,
+    name: String,
+    role: String,
+    is_active: bool,
+    genesys_version: Option<i64>,
+    created_at: DateTime<Utc>,
+    last_login_at: Option<DateTime<Utc>>,
+}
+
+impl TryFrom<UserRow> for User {
+    type Error = DbError;
+
+    fn try_from(row: UserRow) -> Result<Self, DbError> {
+        let corrupt = |what: &str| DbError::Corrupt(format!("genesys_users.{what}"));
+        Ok(Self {
+            user_id: row.user_id.into(),
+            tenant_id: TenantId::parse(&row.tenant_id).map_err(|_form| corrupt("tenant_id"))?,
+            genesys_org_id: row.genesys_org_id,
+            genesys_user_id: row.genesys_user_id,
+            email: row.genesys_email,
+            name: row.name,
+            role: row.role.parse().map_err(|_word| corrupt("role"))?,
+            is_active: row.is_active,
+            genesys_version: row.genesys_version,
+            created_at: row.created_at,
+            last_login_at: row.last_login_at,
+        })
+    }
+}
+
+/// The user, if there is one.
+pub(crate) fn find_user(
+    tx: &mut Tx<'_>,
+    tenant_id: &TenantId,
+    user_id: UserId,
+) -> Result<Option<User>, DbError> {
+    genesys_users::table
+        .filter(genesys_users::tenant_id.eq(tenant_id.as_str()))
+        .filter(genesys_users::user_id.eq(user_id.as_uuid()))
+        .select(UserRow::as_select())
+        .first(tx.conn())
+        .optional()?
+        .map(User::try_from)
+        .transpose()
+}
+
+/// The user with Genesys' id, locked until the end of the transaction.
+pub(crate) fn lock_user_by_genesys_id(
+    tx: &mut Tx<'_>,
+    tenant_id: &TenantId,
+    genesys_user_id: &str,
+) -> Result<Option<User>, DbError> {
+    genesys_users::table
+        .filter(genesys_users::tenant_id.eq(tenant_id.as_str()))
+        .filter(genesys_users::genesys_user_id.eq(genesys_user_id))
+        .select(UserRow::as_select())
+        .for_update()
+        .first(tx.conn())
+        .optional()?
+        .map(User::try_from)
+        .transpose()
+}
+
+/// Adds the user; false when somebody else just did.
+pub(crate) fn insert_user(tx: &mut Tx<'_>, user: &User) -> Result<bool, DbError> {
+    let rows = diesel::insert_into(genesys_users::table)
+        .values((
+            genesys_users::user_id.eq(user.user_id.as_uuid()),
+            genesys_users::tenant_id.eq(user.tenant_id.as_str()),
+            genesys_users::genesys_org_id.eq(&user.genesys_org_id),
+            genesys_users::genesys_user_id.eq(&user.genesys_user_id),
+            genesys_users::genesys_email.eq(user.email.as_deref()),
+            genesys_users::name.eq(&user.name),
+            genesys_users::role.eq(user.role.as_str()),
+            genesys_users::is_active.eq(user.is_active),
+            genesys_users::genesys_version.eq(user.genesys_version),
+            genesys_users::created_at.eq(user.created_at),
+            genesys_users::updated_at.eq(user.created_at),
+            genesys_users::last_login_at.eq(user.last_login_at),
+        ))
+        .on_conflict((genesys_users::tenant_id, genesys_users::genesys_user_id))
+        .do_nothing()
+        .execute(tx.conn())?;
+    Ok(rows == 1)
+}
+
+/// Writes what a sign-in changes of the user.
+pub(crate) fn update_user_at_sign_in(
+    tx: &mut Tx<'_>,
+    user: &User,
+    is_changed: bool,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let row = genesys_users::table
+        .filter(genesys_users::tenant_id.eq(user.tenant_id.as_str()))
+        .filter(genesys_users::user_id.eq(user.user_id.as_uuid()));
+    diesel::update(row)
+        .set((
+            genesys_users::genesys_org_id.eq(&user.genesys_org_id),
+            genesys_users::genesys_email.eq(user.email.as_deref()),
+            genesys_users::name.eq(&user.name),
+            genesys_users::role.eq(user.role.as_str()),
+            genesys_users::genesys_version.eq(user.genesys_version),
+            is_changed.then_some(genesys_users::updated_at.eq(now)),
+            genesys_users::last_login_at.eq(now),
+        ))
+        .execute(tx.conn())?;
+    Ok(())
+}
+
+/// Whether another tenant has a user with this Genesys id. Across tenants, because a person who
+/// moved between organizations must be noticed; the path's role sees ids only.
+pub(crate) fn is_known_elsewhere_any_tenant(
+    tx: &mut Tx<'_>,
+    tenant_id: &TenantId,
+    genesys_user_id: &str,
+) -> Result<bool, DbError> {
+    let elsewhere = genesys_users::table
+        .filter(genesys_users::genesys_user_id.eq(genesys_user_id))
+        .filter(genesys_users::tenant_id.ne(tenant_id.as_str()));
+    Ok(diesel::select(diesel::dsl::exists(
+        elsewhere.select(genesys_users::tenant_id),
+    ))
+    .get_result(tx.conn())?)
+}

@@ -1,0 +1,30 @@
+//! What the service does, whatever the way in.
+
+mod genesys_tokens;
+pub(crate) mod profiles;
+pub(crate) mod sessions;
+pub(crate) mod sign_in;
+pub(crate) mod signing_keys;
+pub(crate) mod token_keys;
+
+use portal_events::EventContext;
+use portal_service_kit::http::RequestId;
+
+/// What caused a use case to run: events and audit rows tell it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cause {
+    pub(crate) request_id: Option<String>,
+}
+
+impl Cause {
+    /// The request that is being answered.
+    pub(crate) fn request(id: &RequestId) -> Self {
+        Self {
+            request_id: Some(id.to_string()),
+        }
+    }
+
+    fn events(&self) -> EventContext {
+        EventContext::current(self.request_id.clone())
+    }
+}

@@ -1,0 +1,170 @@
+//! The person and the session, in one transaction.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use portal_db::{DbError, Tx, audit};
+use portal_types::{Role, SessionId, TenantId, UserId};
+use serde_json::json;
+
+use super::{Refusal, SignIn, SignInError};
+use crate::{
+    ROLE,
+    domain::{GenesysPerson, User, UserChanges, merge},
+    events::produced::{self, SessionRef, UserEvent},
+    store::{sessions, users},
+    usecases::{Cause, genesys_tokens::SealedTokens},
+};
+
+/// The longest that the columns take.
+const MAX_NAME: usize = 255;
+const MAX_USER_AGENT: usize = 400;
+
+/// A person who may come in.
+pub(super) struct NewSignIn {
+    pub(super) tenant_id: TenantId,
+    pub(super) person: GenesysPerson,
+    pub(super) session_id: SessionId,
+    pub(super) refresh_hash: Vec<u8>,
+    pub(super) region: String,
+    pub(super) sealed: SealedTokens,
+    pub(super) genesys_expires_in: Duration,
+    pub(super) user_agent: Option<String>,
+    pub(super) cause: Cause,
+}
+
+impl SignIn {
+    /// Finds or creates the person and begins the session.
+    pub(super) async fn provision(&self, mut new: NewSignIn) -> Result<User, SignInError> {
+        new.person.name = cut(&new.person.name, MAX_NAME);
+        new.user_agent = new.user_agent.map(|text| cut(&text, MAX_USER_AGENT));
+        let now = self.clock.now();
+        let times = self.rules.times;
+        let context = new.cause.events();
+        let tenant_id = new.tenant_id.clone();
+        let user = self
+            .db
+            .write("sign_in.provision", &tenant_id, move |tx| {
+                let (user, events) = save_user(tx, &new, now)?;
+                let expires_at = now + times.absolute;
+                sessions::insert_session(
+                    tx,
+                    &session_row(
+                        &new,
+                        user.user_id,
+                        now,
+                        times.idle_expiry(now, expires_at),
+                        expires_at,
+                    ),
+                )?;
+                for event in events {
+                    produced::append_user_event(tx, &context, now, &user, event)?;
+                }
+                let session = SessionRef {
+                    session_id: new.session_id,
+                    user_id: user.user_id,
+                    tenant: &new.tenant_id,
+                };
+                produced::append_session_started(tx, &context, now, session)?;
+                audit::append(tx, &audit_entry(&new, &user))?;
+                Ok::<_, SignInError>(user)
+            })
+            .await?;
+        self.waker.wake();
+        Ok(user)
+    }
+}
+
+fn save_user(
+    tx: &mut Tx<'_>,
+    new: &NewSignIn,
+    now: DateTime<Utc>,
+) -> Result<(User, Vec<UserEvent>), SignInError> {
+    let genesys_user_id = &new.person.user_id;
+    let known = users::lock_user_by_genesys_id(tx, &new.tenant_id, genesys_user_id)?;
+    let known = if let Some(known) = known {
+        known
+    } else {
+        let user = first_seen(new, now);
+        if users::insert_user(tx, &user)? {
+            return Ok((user, vec![UserEvent::Provisioned]));
+        }
+        // A second sign-in of the same new person was a moment faster.
+        users::lock_user_by_genesys_id(tx, &new.tenant_id, genesys_user_id)?
+            .ok_or(DbError::NotFound)?
+    };
+    if !known.is_active {
+        return Err(Refusal::UserDeactivated.into());
+    }
+    let (user, changes) = merge(&known, &new.person);
+    users::update_user_at_sign_in(tx, &user, changes != UserChanges::default(), now)?;
+    let user = User {
+        last_login_at: Some(now),
+        ..user
+    };
+    let events = [
+        (changes.details, UserEvent::Updated),
+        (changes.role, UserEvent::RoleChanged),
+    ];
+    let events = events.into_iter().filter(|(happened, _)| *happened);
+    Ok((user, events.map(|(_, event)| event).collect()))
+}
+
+fn first_seen(new: &NewSignIn, now: DateTime<Utc>) -> User {
+    User {
+        user_id: UserId::generate(),
+        tenant_id: new.tenant_id.clone(),
+        genesys_org_id: new.person.org_id.clone(),
+        genesys_user_id: new.person.user_id.clone(),
+        email: new.person.email.clone(),
+        name: new.person.name.clone(),
+        // The least, until Genesys tells the roles.
+        role: new.person.role.unwrap_or(Role::Agent),
+        is_active: true,
+        genesys_version: new.person.version,
+        created_at: now,
+        last_login_at: Some(now),
+    }
+}
+
+fn session_row(
+    new: &NewSignIn,
+    user_id: UserId,
+    now: DateTime<Utc>,
+    idle_expires_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+) -> sessions::NewSession {
+    let lifetime = chrono::Duration::from_std(new.genesys_expires_in).unwrap_or_default();
+    sessions::NewSession {
+        session_id: new.session_id.as_uuid(),
+        tenant_id: new.tenant_id.to_string(),
+        user_id: user_id.as_uuid(),
+        refresh_token_hash: new.refresh_hash.clone(),
+        rotated_at: now,
+        genesys_region: new.region.clone(),
+        genesys_access_token: new.sealed.access.clone(),
+        genesys_refresh_token: new.sealed.refresh.clone(),
+        genesys_token_expires_at: now + lifetime,
+        user_agent: new.user_agent.clone(),
+        created_at: now,
+        last_used_at: now,
+        idle_expires_at,
+        expires_at,
+    }
+}
+
+fn audit_entry(new: &NewSignIn, user: &User) -> audit::AuditEntry {
+    audit::AuditEntry {
+        service: ROLE,
+        actor: audit::Actor::User(user.user_id.to_string()),
+        action: "session.start",
+        target: Some(new.session_id.to_string()),
+        outcome: audit::Outcome::Succeeded,
+        details: json!({"genesys_region": new.region, "role": user.role}),
+        request_id: new.cause.request_id.clone(),
+    }
+}
+
+fn cut(text: &str, longest: usize) -> String {
+    text.chars().take(longest).collect()
+}
