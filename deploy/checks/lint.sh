@@ -11,7 +11,7 @@
 # shellcheck source=deploy/local/gateway.sh
 . "$LOCAL/gateway.sh"
 
-ALL_CHECKS=(format shell yaml python dockerfile compose kubernetes gateway sql openapi dependencies licences clippy)
+ALL_CHECKS=(format shell yaml python dockerfile compose kubernetes gateway sql openapi dependencies licences clippy settings)
 # The oldest and the newest Kubernetes that the manifests are meant for.
 KUBERNETES_VERSIONS=(1.31 1.33 1.35)
 
@@ -33,11 +33,14 @@ check_python() { PYTHONPYCACHEPREFIX=$WORK/pycache python3 -m py_compile deploy/
 check_dockerfile() { hadolint deploy/Dockerfile; }
 
 # The client reads the whole file, fills in the variables and refuses what it does not know. The
-# example environment lacks only the secrets, which get a stand-in here.
-check_compose() {
-  sed -E 's/^([A-Z0-9_]+)=$/\1=stand-in/' .env.example >"$WORK/compose.env"
-  docker-compose --env-file "$WORK/compose.env" --profile '*' -f docker-compose.yml config --quiet
+# example environment lacks only the secrets, which get stand-ins of the right form here.
+render_compose() {
+  sed -E -e "s/^([A-Z0-9_]+_SHA256)=$/\1=$(printf '0%.0s' {1..64})/" -e 's/^(VAULT_KEYS)=$/\1=key1:stand-in/' \
+    -e 's/^([A-Z0-9_]+)=$/\1=stand-in/' .env.example >"$WORK/compose.env"
+  docker-compose --env-file "$WORK/compose.env" --profile '*' -f docker-compose.yml config "$@"
 }
+
+check_compose() { render_compose --quiet; }
 
 check_kubernetes() {
   local overlay version out
@@ -55,6 +58,20 @@ check_kubernetes() {
     done
     python3 deploy/checks/k8s_policy.py "$out" || return 1
   done
+}
+
+# What compose and the manifests set, read by the services themselves.
+check_settings() {
+  local overlay bin_dir
+  local -a rendered=()
+  cargo build --quiet --locked --bin tenant-service --bin agent-portal-service --bin outbound-message-service || return 1
+  bin_dir=$(cargo metadata --no-deps --format-version 1 | jq -r .target_directory)/debug
+  render_compose --format json >"$WORK/compose.json" || return 1
+  for overlay in k8s/overlays/*/; do
+    rendered+=("$WORK/settings-$(basename "$overlay").yaml")
+    kubectl kustomize "$overlay" >"${rendered[-1]}" || return 1
+  done
+  python3 deploy/checks/settings.py "$bin_dir" "$WORK/compose.json" "${rendered[@]}"
 }
 
 check_gateway() {

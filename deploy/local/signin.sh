@@ -10,7 +10,8 @@ sign_in() {
   authorize=$(curl -fsS -m 20 -c "$jar" -b "$jar" -o /dev/null -w '%{redirect_url}' \
     "$API_ORIGIN/api/agents/auth/login") || status=1
   if [ "$status" = 0 ] && [ -n "$authorize" ]; then
-    page=$(curl -fsS -m 30 -L --max-redirs 5 -c "$jar" -b "$jar" --get \
+    # A refused sign-in is a page too, with the reason in it.
+    page=$(curl -sS -m 30 -L --max-redirs 5 -c "$jar" -b "$jar" --get \
       --data-urlencode "login_hint=$email" "$authorize") || status=1
   fi
   rm -f "$jar"
@@ -18,12 +19,10 @@ sign_in() {
   page_message "${page:-}"
 }
 
-# The page carries its message as JSON in a script element of type application/json.
+# The page carries {"targetOrigin", "message"} as JSON in a script element.
 page_message() {
-  local json
-  json=$(tr -d '\n' <<<"$1" | sed -n 's|.*<script[^>]*type="application/json"[^>]*>\(.*\)</script>.*|\1|p' |
-    sed 's|</script>.*||')
-  jq -e . <<<"$json" 2>/dev/null
+  tr -d '\n' <<<"$1" | sed -n 's|.*<script[^>]*type="application/json"[^>]*>\([^<]*\)</script>.*|\1|p' |
+    jq -e .message 2>/dev/null
 }
 
 # access_token EMAIL
