@@ -1,1 +1,1 @@
-//! portal-e2e
+//! End-to-end tests: see `tests/it`.

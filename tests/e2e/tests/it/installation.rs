@@ -1,0 +1,254 @@
+//! An installation: three services, two tenants, and the verbs of an administrator.
+
+use std::collections::BTreeMap;
+
+use portal_auth::{Passwords, random_token, sha256_hex};
+use portal_sandbox::{Sandbox, SandboxConfig, seed};
+use portal_service_kit::lifecycle::Shutdown;
+use portal_test_harness::{Isolation, ServiceRole, TestDb, amqp_url, eventually, redis_url};
+use reqwest::{Method, StatusCode};
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+
+use crate::browser::Browser;
+
+const VAULT_KEYS: &str = "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+const ADMIN_EMAIL: &str = "admin@platform.example";
+const ADMIN_PASSWORD: &str = "correct horse battery staple";
+
+pub(crate) struct Installation {
+    pub(crate) db: TestDb,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) tenants_url: String,
+    pub(crate) portal_url: String,
+    pub(crate) messages_url: String,
+    pub(crate) http: reqwest::Client,
+    admin_token: String,
+    shutdown: Shutdown,
+}
+
+impl Installation {
+    /// Everything runs; acme and globex are set up through the API, as an administrator would.
+    pub(crate) async fn start() -> Self {
+        let db = TestDb::new();
+        let sandbox = Sandbox::start(SandboxConfig::default()).unwrap();
+        let isolation = Isolation::new();
+        let shutdown = Shutdown::new();
+        create_admin(&db).await;
+        let service_key = random_token("svc_e2e_").unwrap();
+        let key = service_key.expose_secret();
+
+        let environment = |prefix: &str, role, more: &[(&str, &str)]| -> BTreeMap<String, String> {
+            let database = db.url(role);
+            let (amqp, redis) = (amqp_url(), redis_url());
+            let shared = [
+                ("HTTP__BIND", "127.0.0.1:0"),
+                ("HTTP__WORKERS", "1"),
+                ("DATABASE__URL", &database),
+                ("DATABASE__POOL_SIZE", "5"),
+                ("RABBITMQ__URL", &amqp),
+                ("RABBITMQ__NAMESPACE", &isolation.rabbitmq_namespace),
+                ("REDIS__URL", &redis),
+                ("REDIS__KEY_PREFIX", &isolation.redis_key_prefix),
+                ("VAULT__KEYS", VAULT_KEYS),
+                ("VAULT__ACTIVE_KEY", "k1"),
+            ];
+            let all = shared.iter().chain(more);
+            all.map(|(key, value)| (format!("{prefix}__{key}"), (*value).to_owned()))
+                .collect()
+        };
+
+        let tenants = tenant_service::config::Settings::load_from(&environment(
+            "TENANT_SERVICE",
+            ServiceRole::Tenant,
+            &[("SERVICE_KEYS__E2E", &sha256_hex(key))],
+        ))
+        .unwrap();
+        let tenants = tenant_service::app::App::build(&tenants, shutdown.clone()).unwrap();
+        let tenants_url = format!("http://{}", tenants.api_addr());
+        tokio::spawn(tenants.run());
+
+        let portal = agent_portal_service::Settings::load_from(&environment(
+            "AGENT_PORTAL",
+            ServiceRole::AgentPortal,
+            &[
+                ("PORTAL__BIND", "127.0.0.1:0"),
+                ("COOKIES__SECURE", "false"),
+                ("TENANT_SERVICE__URL", &tenants_url),
+                ("TENANT_SERVICE__SERVICE_KEY", key),
+                ("GENESYS__REGIONS", "sandbox"),
+                ("GENESYS__CLIENT_ID", seed::CONFIDENTIAL_CLIENT_ID),
+                ("GENESYS__CLIENT_SECRET", seed::CONFIDENTIAL_CLIENT_SECRET),
+                ("GENESYS__REDIRECT_URI", seed::DEFAULT_REDIRECT_URI),
+                ("GENESYS__HOSTS__SANDBOX__LOGIN_URL", &sandbox.base_url()),
+                ("GENESYS__HOSTS__SANDBOX__API_URL", &sandbox.base_url()),
+            ],
+        ))
+        .unwrap();
+        let portal = agent_portal_service::App::build(&portal, shutdown.clone()).unwrap();
+        let portal_url = format!("http://{}", portal.api_addr());
+        tokio::spawn(portal.run_until_stopped());
+
+        let messages = outbound_message_service::Settings::load_from(&environment(
+            "OUTBOUND",
+            ServiceRole::Outbound,
+            &[
+                (
+                    "AUTH__JWKS_URL",
+                    &format!("{portal_url}/.well-known/jwks.json"),
+                ),
+                ("TENANT_SERVICE__URL", &tenants_url),
+                ("TENANT_SERVICE__SERVICE_KEY", key),
+                ("META__GRAPH_URL", &sandbox.base_url()),
+                ("META__APP_SECRETS", seed::APP_SECRET),
+                ("META__VERIFY_TOKEN", "verify-me"),
+            ],
+        ))
+        .unwrap();
+        let messages = outbound_message_service::App::build(&messages, shutdown.clone()).unwrap();
+        let messages_url = format!("http://{}", messages.addr());
+        tokio::spawn(messages.run_until_stopped());
+        let webhooks = format!("{messages_url}/webhooks/whatsapp");
+        sandbox.set_webhook_url(Some(webhooks.parse().unwrap()));
+
+        let mut installation = Self {
+            db,
+            sandbox,
+            tenants_url,
+            portal_url,
+            messages_url,
+            http: crate::browser::client(),
+            admin_token: String::new(),
+            shutdown,
+        };
+        installation.wait_until_ready().await;
+        installation.admin_token = installation.sign_in_admin().await;
+        installation
+            .create_tenant("acme_corp", seed::ACME_ORG_ID)
+            .await;
+        installation
+            .create_tenant("globex_inc", seed::GLOBEX_ORG_ID)
+            .await;
+        installation.configure_acme().await;
+        installation.configure_globex().await;
+        installation
+    }
+
+    async fn wait_until_ready(&self) {
+        for url in [&self.tenants_url, &self.portal_url, &self.messages_url] {
+            eventually(&format!("{url} to be ready"), async || {
+                let answer = self
+                    .http
+                    .get(format!("{url}/health/ready"))
+                    .send()
+                    .await
+                    .ok()?;
+                answer.status().is_success().then_some(())
+            })
+            .await;
+        }
+    }
+
+    async fn sign_in_admin(&self) -> String {
+        let body = json!({"email": ADMIN_EMAIL, "password": ADMIN_PASSWORD});
+        let url = format!("{}/api/admin/auth/login", self.tenants_url);
+        let answer = self.http.post(url).json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        let answer: Value = answer.json().await.unwrap();
+        answer["accessToken"].as_str().unwrap().to_owned()
+    }
+
+    /// A call of the administrator.
+    pub(crate) async fn admin(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> (StatusCode, Value) {
+        let request = self
+            .http
+            .request(method, format!("{}{path}", self.tenants_url));
+        let answer = request
+            .bearer_auth(&self.admin_token)
+            .json(body)
+            .send()
+            .await
+            .unwrap();
+        let status = answer.status();
+        (status, answer.json().await.unwrap_or_default())
+    }
+
+    async fn create_tenant(&self, tenant: &str, org: &str) {
+        let body = json!({"tenant_id": tenant, "name": tenant, "genesys_org_id": org, "genesys_region": "sandbox"});
+        let (status, answer) = self.admin(Method::POST, "/api/tenants", &body).await;
+        assert_eq!(status, StatusCode::CREATED, "{answer}");
+    }
+
+    async fn configure_acme(&self) {
+        let body = json!({"waba_id": seed::ACME_WABA_ID, "phone_number_id": seed::ACME_PHONE_NUMBER_ID,
+            "display_phone_number": seed::ACME_DISPLAY_PHONE_NUMBER, "access_token": seed::ACME_TOKEN});
+        let (status, answer) = self
+            .admin(Method::PUT, "/api/tenants/acme_corp/whatsapp", &body)
+            .await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        assert!(!answer.to_string().contains(seed::ACME_TOKEN));
+    }
+
+    async fn configure_globex(&self) {
+        let body = json!({"waba_id": seed::GLOBEX_WABA_ID, "phone_number_id": seed::GLOBEX_PHONE_NUMBER_ID,
+            "display_phone_number": seed::GLOBEX_DISPLAY_PHONE_NUMBER, "access_token": seed::GLOBEX_TOKEN});
+        let (status, answer) = self
+            .admin(Method::PUT, "/api/tenants/globex_inc/whatsapp", &body)
+            .await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+    }
+
+    /// Signs a person in through Genesys and answers what the front end is told.
+    pub(crate) async fn sign_in(&self, email: &str) -> (StatusCode, Value) {
+        Browser::new().sign_in(self, email).await
+    }
+
+    /// As [`Installation::sign_in`], for somebody who gets in.
+    pub(crate) async fn token(&self, email: &str) -> String {
+        let (status, outcome) = self.sign_in(email).await;
+        assert_eq!(status, StatusCode::OK, "{outcome}");
+        outcome["accessToken"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn get(&self, url: &str, token: &str) -> (StatusCode, Value) {
+        let answer = self.http.get(url).bearer_auth(token).send().await.unwrap();
+        let status = answer.status();
+        (status, answer.json().await.unwrap_or_default())
+    }
+
+    pub(crate) async fn send(&self, token: &str, to: &str) -> (StatusCode, Value) {
+        let request = self
+            .http
+            .post(format!("{}/api/messages/send", self.messages_url));
+        let body = json!({"to": to, "text": "Test message"});
+        let answer = request.bearer_auth(token).json(&body).send().await.unwrap();
+        let status = answer.status();
+        (status, answer.json().await.unwrap())
+    }
+
+    pub(crate) async fn message(&self, token: &str, id: &str) -> (StatusCode, Value) {
+        self.get(&format!("{}/api/messages/{id}", self.messages_url), token)
+            .await
+    }
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        self.shutdown.stop_now();
+    }
+}
+
+/// As `portalctl admin create` does.
+async fn create_admin(db: &TestDb) {
+    let hash = Passwords::new().hash(ADMIN_PASSWORD.into()).await.unwrap();
+    db.execute(&format!(
+        "INSERT INTO platform_admins (admin_id, email, name, password_hash) \
+         VALUES ('{}', '{ADMIN_EMAIL}', 'Ada', '{hash}')",
+        uuid::Uuid::now_v7(),
+    ));
+}

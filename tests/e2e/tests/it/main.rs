@@ -1,0 +1,14 @@
+//! The three services together, as one installation: real PostgreSQL, RabbitMQ and Redis; Genesys Cloud
+//! and the Graph API are the sandbox.
+#![allow(clippy::allow_attributes, reason = "not every file trips every lint")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod browser;
+mod installation;
+mod main_job;
+mod suspension;
