@@ -22,18 +22,20 @@ sign_in() {
 # The page carries {"targetOrigin", "message"} as JSON in a script element.
 page_message() {
   tr -d '\n' <<<"$1" | sed -n 's|.*<script[^>]*type="application/json"[^>]*>\([^<]*\)</script>.*|\1|p' |
-    jq -e .message 2>/dev/null
+    jq -ce '.message // empty' 2>/dev/null
 }
 
 # access_token EMAIL
 access_token() {
   local message
-  message=$(sign_in "$1") || {
-    warn "the sign-in of $1 failed"
+  # jq is content with no input at all, so emptiness is asked for.
+  if ! message=$(sign_in "$1") || [ -z "$message" ]; then
+    warn "nobody was signed in as $1: is the system running, and is that a person of the sandbox?"
     return 1
-  }
-  jq -er '.accessToken // empty' <<<"$message" || {
+  fi
+  if [ "$(jq -r .type <<<"$message")" != GENESYS_AUTH_SUCCESS ]; then
     warn "the sign-in of $1 was refused: $(jq -r '.error // "no reason given"' <<<"$message")"
     return 1
-  }
+  fi
+  jq -r .accessToken <<<"$message"
 }
