@@ -95,8 +95,12 @@ start_programs() {
   local -a settings
   for program in $(wanted_programs); do
     if program_running "$program"; then
-      say "$program already runs"
-      continue
+      if [ ! "$BIN_DIR/$program" -nt "$(program_pid_file "$program")" ]; then
+        say "$program already runs"
+        continue
+      fi
+      say "$program was built anew: it is restarted"
+      program_stop "$program"
     fi
     mapfile -t settings < <("settings_of_${program//-/_}")
     STARTED+=("$program")
