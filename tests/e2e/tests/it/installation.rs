@@ -38,26 +38,9 @@ impl Installation {
         let service_key = random_token("svc_e2e_").unwrap();
         let key = service_key.expose_secret();
 
-        let environment = |prefix: &str, role, more: &[(&str, &str)]| -> BTreeMap<String, String> {
-            let database = db.url(role);
-            let (amqp, redis) = (amqp_url(), redis_url());
-            let shared = [
-                ("HTTP__BIND", "127.0.0.1:0"),
-                ("HTTP__WORKERS", "1"),
-                ("DATABASE__URL", &database),
-                ("DATABASE__POOL_SIZE", "5"),
-                ("RABBITMQ__URL", &amqp),
-                ("RABBITMQ__NAMESPACE", &isolation.rabbitmq_namespace),
-                ("REDIS__URL", &redis),
-                ("REDIS__KEY_PREFIX", &isolation.redis_key_prefix),
-                ("VAULT__KEYS", VAULT_KEYS),
-                ("VAULT__ACTIVE_KEY", "k1"),
-            ];
-            let all = shared.iter().chain(more);
-            all.map(|(key, value)| (format!("{prefix}__{key}"), (*value).to_owned()))
-                .collect()
+        let environment = |prefix: &str, role, more: &[(&str, &str)]| {
+            settings(prefix, &db.url(role), &isolation, more)
         };
-
         let tenants = tenant_service::config::Settings::load_from(&environment(
             "TENANT_SERVICE",
             ServiceRole::Tenant,
@@ -123,14 +106,7 @@ impl Installation {
         };
         installation.wait_until_ready().await;
         installation.admin_token = installation.sign_in_admin().await;
-        installation
-            .create_tenant("acme_corp", seed::ACME_ORG_ID)
-            .await;
-        installation
-            .create_tenant("globex_inc", seed::GLOBEX_ORG_ID)
-            .await;
-        installation.configure_acme().await;
-        installation.configure_globex().await;
+        installation.set_up_tenants().await;
         installation
     }
 
@@ -184,23 +160,27 @@ impl Installation {
         assert_eq!(status, StatusCode::CREATED, "{answer}");
     }
 
-    async fn configure_acme(&self) {
-        let body = json!({"waba_id": seed::ACME_WABA_ID, "phone_number_id": seed::ACME_PHONE_NUMBER_ID,
-            "display_phone_number": seed::ACME_DISPLAY_PHONE_NUMBER, "access_token": seed::ACME_TOKEN});
-        let (status, answer) = self
-            .admin(Method::PUT, "/api/tenants/acme_corp/whatsapp", &body)
-            .await;
-        assert_eq!(status, StatusCode::OK, "{answer}");
-        assert!(!answer.to_string().contains(seed::ACME_TOKEN));
-    }
-
-    async fn configure_globex(&self) {
-        let body = json!({"waba_id": seed::GLOBEX_WABA_ID, "phone_number_id": seed::GLOBEX_PHONE_NUMBER_ID,
-            "display_phone_number": seed::GLOBEX_DISPLAY_PHONE_NUMBER, "access_token": seed::GLOBEX_TOKEN});
-        let (status, answer) = self
-            .admin(Method::PUT, "/api/tenants/globex_inc/whatsapp", &body)
-            .await;
-        assert_eq!(status, StatusCode::OK, "{answer}");
+    async fn set_up_tenants(&self) {
+        let acme = json!({"waba_id": seed::ACME_WABA_ID, "access_token": seed::ACME_TOKEN,
+            "phone_number_id": seed::ACME_PHONE_NUMBER_ID,
+            "display_phone_number": seed::ACME_DISPLAY_PHONE_NUMBER});
+        let globex = json!({"waba_id": seed::GLOBEX_WABA_ID, "access_token": seed::GLOBEX_TOKEN,
+            "phone_number_id": seed::GLOBEX_PHONE_NUMBER_ID,
+            "display_phone_number": seed::GLOBEX_DISPLAY_PHONE_NUMBER});
+        for (tenant, org, whatsapp) in [
+            ("acme_corp", seed::ACME_ORG_ID, acme),
+            ("globex_inc", seed::GLOBEX_ORG_ID, globex),
+        ] {
+            self.create_tenant(tenant, org).await;
+            let path = format!("/api/tenants/{tenant}/whatsapp");
+            let (status, answer) = self.admin(Method::PUT, &path, &whatsapp).await;
+            assert_eq!(status, StatusCode::OK, "{answer}");
+            assert!(
+                !answer
+                    .to_string()
+                    .contains(whatsapp["access_token"].as_str().unwrap())
+            );
+        }
     }
 
     /// Signs a person in through Genesys and answers what the front end is told.
@@ -241,6 +221,31 @@ impl Drop for Installation {
     fn drop(&mut self) {
         self.shutdown.stop_now();
     }
+}
+
+/// Settings of a service as its environment carries them.
+fn settings(
+    prefix: &str,
+    database: &str,
+    isolation: &Isolation,
+    more: &[(&str, &str)],
+) -> BTreeMap<String, String> {
+    let (amqp, redis) = (amqp_url(), redis_url());
+    let shared = [
+        ("HTTP__BIND", "127.0.0.1:0"),
+        ("HTTP__WORKERS", "1"),
+        ("DATABASE__URL", database),
+        ("DATABASE__POOL_SIZE", "5"),
+        ("RABBITMQ__URL", &amqp),
+        ("RABBITMQ__NAMESPACE", &isolation.rabbitmq_namespace),
+        ("REDIS__URL", &redis),
+        ("REDIS__KEY_PREFIX", &isolation.redis_key_prefix),
+        ("VAULT__KEYS", VAULT_KEYS),
+        ("VAULT__ACTIVE_KEY", "k1"),
+    ];
+    let all = shared.iter().chain(more);
+    all.map(|(key, value)| (format!("{prefix}__{key}"), (*value).to_owned()))
+        .collect()
 }
 
 /// As `portalctl admin create` does.

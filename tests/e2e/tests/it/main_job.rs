@@ -77,13 +77,32 @@ async fn an_agent_signs_in_and_a_message_leaves_through_the_organizations_number
     assert_eq!(calls.len(), 1);
     assert_eq!(calls[0].phone_number_id, seed::ACME_PHONE_NUMBER_ID);
     assert_eq!(calls[0].token_name.as_deref(), Some(seed::ACME_TOKEN_NAME));
-    eventually("all events to be published", async || {
+    events_are_on_the_exchange(&world).await;
+    sees_nothing_of_it(&world, id).await;
+    let refresh_token = outcome["refreshToken"].as_str().unwrap();
+    let dump = dump(&world);
+    for secret in [
+        seed::ACME_TOKEN,
+        seed::CONFIDENTIAL_CLIENT_SECRET,
+        token,
+        refresh_token,
+    ] {
+        assert!(
+            !dump.contains(secret),
+            "a secret lies in clear in the database"
+        );
+    }
+}
+
+async fn events_are_on_the_exchange(world: &Installation) {
+    eventually("all events to be confirmed by the broker", async || {
         let waiting = "SELECT count(*) FROM outbox_events WHERE published_at IS NULL";
         (world.db.query(waiting) == ["0"]).then_some(())
     })
     .await;
     let published = world.db.query(
-        "SELECT DISTINCT routing_key FROM outbox_events WHERE exchange = 'agent-portal.events' ORDER BY 1",
+        "SELECT DISTINCT routing_key FROM outbox_events WHERE exchange = 'agent-portal.events' \
+         ORDER BY 1",
     );
     for key in [
         "message.accepted",
@@ -100,16 +119,14 @@ async fn an_agent_signs_in_and_a_message_leaves_through_the_organizations_number
             "{key} in {published:?}"
         );
     }
+}
 
-    // A second tenant's user sees none of it, by API and by SQL.
+/// A second tenant's user sees none of it, by API and by SQL as the services' own roles.
+async fn sees_nothing_of_it(world: &Installation, id: &str) {
     let stranger = world.token(seed::GLOBEX_AGENT).await;
     assert_eq!(world.message(&stranger, id).await.0, StatusCode::NOT_FOUND);
-    let (_, theirs) = world
-        .get(
-            &format!("{}/api/agents/whatsapp/status", world.portal_url),
-            &stranger,
-        )
-        .await;
+    let status = format!("{}/api/agents/whatsapp/status", world.portal_url);
+    let (_, theirs) = world.get(&status, &stranger).await;
     assert_eq!(theirs["waba_id"], seed::GLOBEX_WABA_ID);
     for (role, table) in [
         (ServiceRole::Outbound, "messages"),
@@ -121,18 +138,6 @@ async fn an_agent_signs_in_and_a_message_leaves_through_the_organizations_number
         let seen = |tenant| world.db.query_as(role, Some(tenant), &sql).unwrap();
         assert_eq!(seen("globex_inc"), ["0"], "{table}");
         assert_ne!(seen("acme_corp"), ["0"], "{table}");
-    }
-
-    // Nothing secret lies in clear anywhere in the database.
-    let secrets = [
-        seed::ACME_TOKEN,
-        seed::CONFIDENTIAL_CLIENT_SECRET,
-        token,
-        outcome["refreshToken"].as_str().unwrap(),
-    ];
-    let dump = dump(&world);
-    for secret in secrets {
-        assert!(!dump.contains(secret));
     }
 }
 
