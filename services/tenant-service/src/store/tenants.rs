@@ -90,7 +90,10 @@ pub(crate) fn lock(tx: &mut Tx<'_>, id: &TenantId) -> Result<Option<Tenant>, DbE
 }
 
 fn is_configured(tx: &mut Tx<'_>, id: &str) -> Result<bool, DbError> {
-    let configs = tenant_whatsapp_config::table.filter(tenant_whatsapp_config::tenant_id.eq(id));
+    // The directory's role may read few columns, so even EXISTS has to name one of them.
+    let configs = tenant_whatsapp_config::table
+        .filter(tenant_whatsapp_config::tenant_id.eq(id))
+        .select(tenant_whatsapp_config::tenant_id);
     Ok(diesel::select(diesel::dsl::exists(configs)).get_result(tx.conn())?)
 }
 

@@ -1,0 +1,22 @@
+//! tenant-service on real PostgreSQL, RabbitMQ and Redis, spoken to over HTTP.
+#![allow(
+    clippy::allow_attributes,
+    reason = "the switches for tests do not reach helpers"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod admin_login;
+mod authz_matrix;
+mod events;
+mod isolation;
+mod lookup;
+mod openapi;
+mod start;
+mod tenants;
+mod whatsapp;
+mod world;
