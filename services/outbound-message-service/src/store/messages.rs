@@ -1,7 +1,7 @@
 //! Messages: written at acceptance, read with their whole history.
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{dsl::now, prelude::*};
 use portal_db::{DbError, Tx};
 use portal_db_schema::schema::{message_attempts, message_status_events, messages};
 use portal_types::{MessageId, TenantId};
@@ -23,8 +23,6 @@ pub(crate) struct NewMessage {
     pub(crate) content: serde_json::Value,
     pub(crate) reply_to: Option<String>,
     pub(crate) status: &'static str,
-    pub(crate) next_attempt_at: DateTime<Utc>,
-    pub(crate) hinted_at: DateTime<Utc>,
     pub(crate) sent_by_kind: &'static str,
     pub(crate) sent_by: String,
     pub(crate) request_id: Option<String>,
@@ -152,10 +150,17 @@ impl NewStatusEvent {
     }
 }
 
-/// Writes a message.
+/// Writes a message that is due at once and that a worker is told of.
+///
+/// Due by the database's clock: by that of a host that is ahead, a quick worker would find it not
+/// due yet.
 pub(crate) fn insert(tx: &mut Tx<'_>, message: &NewMessage) -> Result<(), DbError> {
     diesel::insert_into(messages::table)
-        .values(message)
+        .values((
+            message,
+            messages::next_attempt_at.eq(now),
+            messages::hinted_at.eq(now),
+        ))
         .execute(tx.conn())?;
     Ok(())
 }

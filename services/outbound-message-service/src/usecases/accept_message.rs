@@ -217,8 +217,6 @@ impl Writer {
                 content: content.clone(),
                 reply_to: draft.reply_to,
                 status: MessageStatus::Accepted.as_str(),
-                next_attempt_at: now,
-                hinted_at: now,
                 sent_by_kind: match sent_by.kind.as_str() {
                     "api_key" => "api_key",
                     "service" => "service",
