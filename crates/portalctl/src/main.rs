@@ -12,8 +12,9 @@ mod admin;
 mod connection;
 mod db;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use secrecy::SecretString;
 
@@ -24,6 +25,15 @@ struct Cli {
     /// The database, as the role `agent_portal_owner`.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true)]
     database_url: Option<SecretString>,
+    /// Read the database's URL from this file, such as a mounted secret.
+    #[arg(
+        long,
+        env = "DATABASE_URL_FILE",
+        value_name = "FILE",
+        conflicts_with = "database_url",
+        global = true
+    )]
+    database_url_file: Option<PathBuf>,
     /// Answer in JSON.
     #[arg(long, global = true)]
     json: bool,
@@ -72,13 +82,24 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> anyhow::Result<Answer> {
-    let url = cli.database_url.as_ref().ok_or_else(|| {
+    let url = database_url(cli)?;
+    match &cli.command {
+        Command::Db(command) => db::run(command, &url),
+        Command::Admin(command) => admin::run(command, &url),
+    }
+}
+
+fn database_url(cli: &Cli) -> anyhow::Result<SecretString> {
+    if let Some(url) = &cli.database_url {
+        return Ok(url.clone());
+    }
+    let file = cli.database_url_file.as_ref().ok_or_else(|| {
         anyhow::anyhow!(
-            "no database: give --database-url or set DATABASE_URL (role agent_portal_owner)"
+            "no database: give --database-url or set DATABASE_URL or DATABASE_URL_FILE \
+             (role agent_portal_owner)"
         )
     })?;
-    match &cli.command {
-        Command::Db(command) => db::run(command, url),
-        Command::Admin(command) => admin::run(command, url),
-    }
+    let url =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(SecretString::from(url.trim()))
 }

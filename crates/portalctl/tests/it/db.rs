@@ -81,3 +81,23 @@ fn a_database_that_cannot_be_reached_is_named_without_its_password() {
     assert_eq!(none.status.code(), Some(1));
     assert!(stderr(&none).contains("DATABASE_URL"));
 }
+
+#[test]
+fn the_url_may_come_from_a_file_and_is_asked_for_when_there_is_none() {
+    let db = TestDb::unmigrated();
+    let file = std::env::temp_dir().join(format!("portalctl-url-{}", std::process::id()));
+    std::fs::write(&file, format!("{}\n", db.url(ServiceRole::Owner))).unwrap();
+    let status = |file: Option<&std::path::Path>| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_portalctl"));
+        command.args(["db", "status"]).env_remove("DATABASE_URL");
+        if let Some(file) = file {
+            command.env("DATABASE_URL_FILE", file);
+        }
+        command.output().unwrap()
+    };
+    let found = status(Some(&file));
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(found.status.code(), Some(3), "{}", stderr(&found));
+    assert!(stderr(&status(Some(&file))).contains("cannot read"));
+    assert!(stderr(&status(None)).contains("DATABASE_URL_FILE"));
+}
