@@ -69,18 +69,15 @@ cleanup() {
   exit "$status"
 }
 
-has_doc_tests() {
-  grep -rqE '^\s*//[/!]\s*```(rust|no_run|should_panic|compile_fail)?\s*$' \
-    --include='*.rs' "$REPO/crates" "$REPO/services" "$REPO/tests"
-}
-
 run_tests() {
   local home
   install_all
   cd "$REPO"
   # Compile before the servers start: a build that fails then costs nothing else.
   say "building the tests"
-  cargo nextest run --no-run "${@:---workspace}"
+  cargo nextest run --locked --no-run "${@:---workspace}"
+  # nextest does not run the examples in the documentation; they need no servers.
+  [ $# -gt 0 ] || cargo test --locked --workspace --doc --quiet
   home=$(mktemp -d "$(temp_root)/agent-portal-test.XXXXXX")
   chmod 711 "$home"
   trap cleanup EXIT
@@ -94,10 +91,7 @@ run_tests() {
   apply_roles
   eval "$(test_urls)"
   say "running the tests"
-  cargo nextest run "${@:---workspace}"
-  if [ $# = 0 ] && has_doc_tests; then
-    cargo test --workspace --doc
-  fi
+  cargo nextest run --locked "${@:---workspace}"
 }
 
 case ${1:-run} in
