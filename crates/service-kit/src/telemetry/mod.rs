@@ -6,6 +6,7 @@
 //!
 //! Call [`init`] first: instruments made before it count nothing.
 
+mod export;
 mod log;
 pub mod propagation;
 
@@ -30,6 +31,9 @@ pub enum TelemetryError {
     /// The OTLP exporter cannot be made.
     #[error("cannot send traces to telemetry.otlp_endpoint")]
     Exporter(#[source] opentelemetry_otlp::ExporterBuildError),
+    /// The exporter's HTTP client cannot be made.
+    #[error("cannot make the client that sends traces")]
+    Client(#[source] anyhow::Error),
     /// The Prometheus registry cannot be made.
     #[error("cannot collect metrics")]
     Metrics(#[source] anyhow::Error),
@@ -71,8 +75,7 @@ impl Telemetry {
             .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)));
         if let Some(endpoint) = &settings.otlp_endpoint {
             let endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
-            let client = crate::http_client::build(&crate::http_client::ClientOptions::default())
-                .map_err(|error| TelemetryError::Metrics(error.into()))?;
+            let client = export::ExportClient::new().map_err(TelemetryError::Client)?;
             let exporter = opentelemetry_otlp::SpanExporter::builder()
                 .with_http()
                 .with_http_client(client)

@@ -12,6 +12,7 @@
 
 mod life;
 mod requests;
+mod traces;
 
 use std::time::Duration;
 
