@@ -18,6 +18,9 @@ use crate::keys::{Jwks, by_id};
 /// More than an issuer publishes.
 const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 
+/// A request is waiting for the answer.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// How long keys are believed.
 #[derive(Debug, Clone, Copy)]
 pub struct JwksOptions {
@@ -97,6 +100,14 @@ impl JwksClient {
         {
             return Found::Key(Box::new(key.clone()));
         }
+        // Somebody is fetching already: do not wait for it while the old key may still be used.
+        if let Some(known) = &known
+            && known.at.elapsed() < options.stale_for
+            && let Some(key) = known.keys.get(kid)
+            && self.0.last_try.try_lock().is_err()
+        {
+            return Found::Key(Box::new(key.clone()));
+        }
         let known = self.refresh(known).await;
         match known {
             Some(known) if known.at.elapsed() < options.stale_for => known
@@ -140,7 +151,8 @@ impl JwksClient {
             return known;
         }
         *last_try = Some(Instant::now());
-        match self.fetch().await {
+        let fetched = tokio::time::timeout(FETCH_TIMEOUT, self.fetch()).await;
+        match fetched.unwrap_or_else(|late| Err(late.into())) {
             Ok(keys) => {
                 let fetched = Known {
                     keys: Arc::new(keys),

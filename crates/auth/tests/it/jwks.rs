@@ -29,6 +29,7 @@ enum Answer {
     Keys,
     Error,
     Junk,
+    Never,
 }
 
 impl Published {
@@ -64,10 +65,12 @@ impl Published {
 
 async fn serve(published: web::Data<Published>) -> HttpResponse {
     published.asked.fetch_add(1, Ordering::SeqCst);
-    match *published.answer.lock().unwrap() {
+    let answer = *published.answer.lock().unwrap();
+    match answer {
         Answer::Keys => HttpResponse::Ok().json(published.keys.jwks()),
         Answer::Error => HttpResponse::InternalServerError().finish(),
         Answer::Junk => HttpResponse::Ok().body("<html>"),
+        Answer::Never => std::future::pending().await,
     }
 }
 
@@ -209,4 +212,33 @@ async fn keys_that_are_too_old_are_not_used() {
         verifier.verify(&token).await.unwrap_err(),
         VerifyError::KeysUnavailable
     );
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_fetch_that_hangs_while_old_keys_serve() {
+    let keys = keys();
+    let (published, url) = Published::start(keys.clone());
+    let options = JwksOptions {
+        fresh_for: Duration::ZERO,
+        ..JwksOptions::default()
+    };
+    let verifier = verifier(
+        &url,
+        JwksOptions {
+            failure_pause: Duration::ZERO,
+            ..options
+        },
+    );
+    verifier.verify(&access(&issuer(&keys))).await.unwrap();
+    published.answers(Answer::Never);
+    let asked = published.asked();
+    let (first, token) = (verifier.clone(), access(&issuer(&keys)));
+    let first = tokio::spawn(async move { first.verify(&token).await.map(|_| ()) });
+    eventually("the fetch hangs", || async { published.asked() > asked }).await;
+    for _ in 0..10 {
+        verifier.verify(&access(&issuer(&keys))).await.unwrap();
+    }
+    assert!(!first.is_finished());
+    // It gives up after a while, and the old key serves it, too.
+    first.await.unwrap().unwrap();
 }
