@@ -6,18 +6,16 @@ use actix_web::web;
 use anyhow::Context as _;
 use opentelemetry::metrics::Counter;
 use portal_auth::{Authenticator, JwksClient, JwksOptions, KeySource, Revocations, Verifier};
-use portal_cache::Cache;
-use portal_db::{Db, DbOptions, SchemaState};
-use portal_events::{BrokerOptions, BrokerState, Consumers, Relay, RelayWaker};
+use portal_db::Db;
+use portal_events::{Consumers, Relay};
+use portal_foundation::{Backing, spawn_loop, wait_for_schema};
 use portal_service_kit::{
-    health::Health,
     http_client::{self, ClientOptions},
     lifecycle::{Shutdown, Tasks},
     server::{Server, ServerOptions},
     telemetry,
 };
 use portal_tenant_client::{CachePolicy, TenantClient};
-use portal_vault::Vault;
 use portal_whatsapp::{GraphClient, callback::CallbackKey};
 use tokio::sync::Notify;
 
@@ -39,7 +37,6 @@ const SERVICE: &str = "outbound-message-service";
 const CALLBACK_KEY_LABEL: &str = "outbound-message-service/biz_opaque_callback_data/v1";
 /// Access tokens live for minutes; the list of revoked ones need not reach further back.
 const TOKEN_LIFETIME: Duration = Duration::from_mins(15);
-const SCHEMA_POLL: Duration = Duration::from_secs(1);
 
 /// The service, bound to its port and ready to run.
 pub struct App {
@@ -68,7 +65,10 @@ impl App {
         let telemetry = telemetry::init(SERVICE, &settings.telemetry)?;
         let parts = Parts::build(settings)?;
         let authenticator = web::Data::new(parts.authenticator(settings));
-        let health = parts.health(&shutdown);
+        let health = parts
+            .backing
+            .health(env!("CARGO_PKG_VERSION"), &shutdown)
+            .build();
         let state = web::Data::new(parts.state(settings));
         let options = ServerOptions {
             http: settings.http.clone(),
@@ -111,9 +111,8 @@ impl App {
         let shutdown = self.shutdown.clone();
         tasks.spawn("workers", async move {
             let stop = shutdown.soft();
-            tokio::select! {
-                () = wait_for_schema(&workers.db) => workers.start(&inner, &shutdown),
-                () = stop.cancelled() => {}
+            if wait_for_schema(&workers.db, &stop).await {
+                workers.start(&inner, &shutdown);
             }
             stop.cancelled().await;
             Ok(())
@@ -123,50 +122,24 @@ impl App {
     }
 }
 
-/// Services never migrate: they wait for `portalctl db migrate`.
-async fn wait_for_schema(db: &Db) {
-    let mut told = false;
-    loop {
-        match db.schema_state().await {
-            Ok(SchemaState::Current) => return,
-            Ok(SchemaState::Behind(missing)) if !told => {
-                tracing::warn!(?missing, "waiting for `portalctl db migrate`");
-                told = true;
-            }
-            Ok(SchemaState::Behind(_)) => {}
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "waiting for the database"
-                );
-            }
-        }
-        tokio::time::sleep(SCHEMA_POLL).await;
-    }
-}
-
 impl Workers {
     fn start(self, tasks: &Tasks, shutdown: &Shutdown) {
         let stop = shutdown.soft();
-        let spawn = |name, work: futures_util::future::BoxFuture<'static, ()>| {
-            tasks.spawn(name, async move {
-                work.await;
-                Ok(())
-            });
-        };
-        spawn("relay", Box::pin(self.relay.run(stop.clone())));
-        spawn("consumers", Box::pin(self.consumers.run(stop.clone())));
+        spawn_loop(tasks, "relay", self.relay.run(stop.clone()));
+        spawn_loop(tasks, "consumers", self.consumers.run(stop.clone()));
         if let Some(sweeper) = self.sweeper {
-            spawn(
+            spawn_loop(
+                tasks,
                 "sweep",
-                Box::pin(jobs::sweep(sweeper, self.sweep_now, stop.clone())),
+                jobs::sweep(sweeper, self.sweep_now, stop.clone()),
             );
         }
         if let Some(applier) = self.applier {
             let arrived = self.webhook_arrived;
-            spawn(
+            spawn_loop(
+                tasks,
                 "webhooks",
-                Box::pin(jobs::apply_webhooks(applier, arrived, stop)),
+                jobs::apply_webhooks(applier, arrived, stop),
             );
         }
     }
@@ -174,13 +147,8 @@ impl Workers {
 
 /// What several parts of the service share.
 struct Parts {
-    db: Db,
-    cache: Cache,
-    broker: BrokerOptions,
-    broker_state: BrokerState,
-    relay_waker: RelayWaker,
+    backing: Backing,
     tenants: Arc<TenantClient>,
-    vault: Arc<Vault>,
     graph: GraphClient,
     callback_key: CallbackKey,
     internal_http: reqwest::Client,
@@ -190,15 +158,15 @@ struct Parts {
 
 impl Parts {
     fn build(settings: &Settings) -> anyhow::Result<Self> {
-        let db = Db::new(&DbOptions {
-            url: settings.database.url.clone(),
-            pool_size: settings.database.pool_size,
-            acquire_timeout: Duration::from_millis(settings.database.acquire_timeout_ms),
-            statement_timeout: Duration::from_millis(settings.database.statement_timeout_ms),
-            application_name: SERVICE,
-        });
-        let vault = Vault::from_keys(&settings.vault.keys, &settings.vault.active_key)?;
-        let note_key = vault
+        let backing = Backing::new(
+            SERVICE,
+            &settings.database,
+            &settings.rabbitmq,
+            &settings.redis,
+            &settings.vault,
+        )?;
+        let note_key = backing
+            .vault
             .derive(settings.callback_key(), CALLBACK_KEY_LABEL)
             .context("webhooks.callback_key must name one of vault.keys")?;
         let internal_http = http_client::build(&ClientOptions {
@@ -219,17 +187,8 @@ impl Parts {
         )
         .context("tenant_service.url")?;
         Ok(Self {
-            db,
-            cache: Cache::connect(&settings.redis.url, &settings.redis.key_prefix)?,
-            broker: BrokerOptions {
-                url: settings.rabbitmq.url.clone(),
-                namespace: settings.rabbitmq.namespace.clone(),
-                name: SERVICE,
-            },
-            broker_state: BrokerState::default(),
-            relay_waker: RelayWaker::default(),
+            backing,
             tenants: Arc::new(tenants),
-            vault: Arc::new(vault),
             graph: GraphClient::new(
                 graph_http,
                 settings.meta.graph_url.clone(),
@@ -253,66 +212,17 @@ impl Parts {
         let verifier = Verifier::new(&auth.issuer, &auth.audience, KeySource::Published(keys));
         Authenticator::builder()
             .access(verifier)
-            .revocations(Revocations::new(self.cache.clone(), TOKEN_LIFETIME))
-            .build()
-    }
-
-    fn health(&self, shutdown: &Shutdown) -> Health {
-        let (db, schema_db) = (self.db.clone(), self.db.clone());
-        let (cache, broker) = (self.cache.clone(), self.broker_state.clone());
-        Health::builder(SERVICE, env!("CARGO_PKG_VERSION"))
-            .check("database", true, move || {
-                let db = db.clone();
-                async move {
-                    db.ping()
-                        .await
-                        .map_err(|_cause| "does not answer".to_owned())
-                }
-            })
-            .check("schema", true, move || {
-                let db = schema_db.clone();
-                async move {
-                    match db.schema_state().await {
-                        Ok(SchemaState::Current) => Ok(()),
-                        Ok(SchemaState::Behind(missing)) => Err(format!(
-                            "{} migration(s) missing: run `portalctl db migrate`",
-                            missing.len()
-                        )),
-                        Err(_) => Err("cannot be read".to_owned()),
-                    }
-                }
-            })
-            // Messages are accepted without these two: what they carry waits in the database.
-            .check("rabbitmq", false, move || {
-                let up = broker.is_up();
-                async move {
-                    if up {
-                        Ok(())
-                    } else {
-                        Err("not connected".to_owned())
-                    }
-                }
-            })
-            .check("redis", false, move || {
-                let cache = cache.clone();
-                async move {
-                    cache
-                        .ping()
-                        .await
-                        .map_err(|_cause| "does not answer".to_owned())
-                }
-            })
-            .draining_on(shutdown.soft())
+            .revocations(Revocations::new(self.backing.cache.clone(), TOKEN_LIFETIME))
             .build()
     }
 
     fn state(&self, settings: &Settings) -> AppState {
         AppState {
-            db: self.db.clone(),
+            db: self.backing.db.clone(),
             acceptor: Acceptor {
-                db: self.db.clone(),
+                db: self.backing.db.clone(),
                 tenants: Arc::clone(&self.tenants),
-                relay: self.relay_waker.clone(),
+                relay: self.backing.waker.clone(),
                 time_to_live: seconds(settings.delivery.time_to_live_seconds),
                 idempotency_window: seconds(settings.idempotency.window_seconds),
                 content_in_events: settings.events.include_content,
@@ -327,22 +237,21 @@ impl Parts {
     }
 
     fn workers(self, settings: &Settings) -> Workers {
-        let mut consumers = Consumers::new(self.broker.clone(), self.broker_state.clone())
-            .subscribe(
-                consumers::tenant_cache_queue(),
-                1,
-                ForgetTenant(Arc::clone(&self.tenants)),
-            );
+        let mut consumers = self.backing.consumers().subscribe(
+            consumers::tenant_cache_queue(),
+            1,
+            ForgetTenant(Arc::clone(&self.tenants)),
+        );
         let delivery = &settings.delivery;
         let mut sweeper = None;
         if delivery.enabled {
             let deliverer = Deliverer {
-                db: self.db.clone(),
+                db: self.backing.db.clone(),
                 tenants: Arc::clone(&self.tenants),
-                vault: self.vault,
+                vault: Arc::clone(&self.backing.vault),
                 graph: self.graph,
                 callback_key: self.callback_key.clone(),
-                relay: self.relay_waker.clone(),
+                relay: self.backing.waker.clone(),
                 lease: seconds(delivery.lease_seconds),
                 max_retries: delivery.max_retries.into(),
                 outcomes: counter("messages.attempts", "Requests to Meta by outcome"),
@@ -357,34 +266,27 @@ impl Parts {
                     consumers::tenant_queue(),
                     1,
                     ResumeTenant {
-                        db: self.db.clone(),
+                        db: self.backing.db.clone(),
                         tenants: Arc::clone(&self.tenants),
                         sweep_now: Arc::clone(&self.sweep_now),
                     },
                 );
             sweeper = Some(Sweeper {
-                db: self.db.clone(),
-                relay: self.relay_waker.clone(),
+                db: self.backing.db.clone(),
+                relay: self.backing.waker.clone(),
                 unknown_horizon_seconds: i32::try_from(delivery.unknown_horizon_seconds)
                     .unwrap_or(i32::MAX),
             });
         }
         let applier = settings.webhooks.enabled.then(|| WebhookApplier {
-            db: self.db.clone(),
+            db: self.backing.db.clone(),
             callback_key: self.callback_key,
-            relay: self.relay_waker.clone(),
+            relay: self.backing.waker.clone(),
             statuses: counter("webhooks.statuses", "Statuses from Meta by outcome"),
         });
-        let relay = Relay::new(
-            self.db.clone(),
-            self.broker,
-            self.broker_state,
-            SOURCE.role,
-            self.relay_waker,
-        );
         Workers {
-            db: self.db,
-            relay,
+            relay: self.backing.relay(SOURCE.role),
+            db: self.backing.db,
             consumers,
             sweeper,
             sweep_now: self.sweep_now,
