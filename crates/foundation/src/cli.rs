@@ -1,12 +1,11 @@
 //! The command line that all services share.
 
-use std::{process::ExitCode, time::Duration};
+use std::{fmt::Debug, process::ExitCode};
 
-use anyhow::Context as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use portal_service_kit::{
     config::ConfigError,
-    http_client::{self, ClientOptions},
+    health,
     lifecycle::{Shutdown, run_main},
     openapi,
 };
@@ -21,10 +20,10 @@ pub struct Service<S> {
     pub version: &'static str,
     /// What it does, in a sentence.
     pub about: &'static str,
-    /// Where it listens if nobody says otherwise.
-    pub url: &'static str,
     /// Reads its settings.
     pub settings: fn() -> Result<S, ConfigError>,
+    /// The address of its API, of these settings.
+    pub bind: fn(&S) -> &str,
     /// Its OpenAPI document.
     pub document: fn() -> OpenApi,
 }
@@ -39,20 +38,16 @@ struct Cli {
 enum Command {
     /// Runs the service (also without a command).
     Serve,
-    /// Reads the settings and tells what is wrong with them.
+    /// Prints the settings as they take effect, secrets masked; or what is wrong with them.
     CheckConfig,
     /// Prints the OpenAPI document.
     Openapi,
-    /// Asks a running service whether it is ready; for containers.
-    Healthcheck {
-        /// Where it listens; left out: this machine, the usual port.
-        #[arg(long)]
-        url: Option<String>,
-    },
+    /// Succeeds when the service on this machine is ready; for containers.
+    Healthcheck,
 }
 
 /// Runs the command that the arguments name; `serve` runs the service until the order to stop.
-pub fn run<S>(
+pub fn run<S: Debug>(
     service: &Service<S>,
     serve: impl AsyncFnOnce(S, Shutdown) -> anyhow::Result<()>,
 ) -> ExitCode {
@@ -68,16 +63,16 @@ pub fn run<S>(
         match cli.command.unwrap_or(Command::Serve) {
             Command::Serve => serve((service.settings)()?, Shutdown::on_signals()?).await,
             Command::CheckConfig => {
-                (service.settings)()?;
-                print("The settings are complete.\n");
+                print(&format!("{:#?}\n", (service.settings)()?));
                 Ok(())
             }
             Command::Openapi => {
                 print(&openapi::render(&(service.document)())?);
                 Ok(())
             }
-            Command::Healthcheck { url } => {
-                healthcheck(url.as_deref().unwrap_or(service.url)).await
+            Command::Healthcheck => {
+                let settings = (service.settings)()?;
+                Ok(health::probe((service.bind)(&settings)).await?)
             }
         }
     })
@@ -86,14 +81,4 @@ pub fn run<S>(
 #[expect(clippy::print_stdout, reason = "the answer of a command")]
 fn print(text: &str) {
     print!("{text}");
-}
-
-async fn healthcheck(url: &str) -> anyhow::Result<()> {
-    let client = http_client::build(&ClientOptions {
-        connect_timeout: Duration::from_secs(1),
-        timeout: Duration::from_secs(3),
-        user_agent: "healthcheck".to_owned(),
-    })?;
-    let answer = client.get(format!("{url}/health/ready")).send().await?;
-    answer.error_for_status().map(drop).context("not ready")
 }

@@ -10,8 +10,8 @@ fn main() -> ExitCode {
         name: "outbound-message-service",
         version: env!("CARGO_PKG_VERSION"),
         about: "Accepts WhatsApp messages durably, sends them, and follows them.",
-        url: "http://127.0.0.1:3008",
         settings: Settings::load,
+        bind: |settings| &settings.http.bind,
         document: routes::document,
     };
     portal_foundation::run(&service, async |settings, shutdown| {

@@ -7,25 +7,23 @@ use anyhow::Context as _;
 use portal_auth::{
     Authenticator, Issuer, KeySource, Passwords, Revocations, ServiceKeys, SigningKeys, Verifier,
 };
-use portal_cache::Cache;
-use portal_db::{Db, DbOptions, SchemaState};
-use portal_events::{BrokerOptions, BrokerState, RelayWaker};
+use portal_events::Consumers;
+use portal_foundation::{Backing, signing_keys::KeyKeeper, spawn_loop, wait_for_schema};
 use portal_service_kit::{
     health::Health,
-    lifecycle::{Shutdown, TaskFailure, Tasks},
+    lifecycle::{Shutdown, Tasks},
     openapi,
     server::{Server, ServerOptions},
     telemetry::{self, Telemetry},
 };
 use portal_types::SystemClock;
-use portal_vault::Vault;
 
 use crate::{
-    SERVICE,
+    ROLE, SERVICE,
     config::Settings,
-    jobs::{self, Jobs},
+    events::consumers::{TokenReports, token_reports_queue},
     routes,
-    state::{AppState, StartGate},
+    state::AppState,
     usecases::{
         Deps,
         admin_login::LoginDesk,
@@ -40,10 +38,12 @@ const LONGEST_ACCESS_TOKEN: Duration = Duration::from_mins(15);
 /// For what is left to do after the last request.
 const AFTER_REQUESTS: Duration = Duration::from_secs(10);
 
-/// A service that is ready to run.
+/// The service, bound to its port and ready to run.
 pub struct App {
     api: Server,
-    jobs: Jobs,
+    backing: Backing,
+    keeper: KeyKeeper,
+    consumers: Consumers,
     shutdown: Shutdown,
     telemetry: Telemetry,
     grace: Duration,
@@ -53,42 +53,41 @@ impl App {
     /// Builds everything and binds the port. Connects to nothing: what is away is waited for.
     pub fn build(settings: &Settings, shutdown: Shutdown) -> anyhow::Result<Self> {
         let telemetry = telemetry::init(SERVICE, &settings.telemetry)?;
-        let vault = Vault::from_keys(&settings.vault.keys, &settings.vault.active_key)?;
-        let cache = Cache::connect(&settings.redis.url, &settings.redis.key_prefix)?;
-        let db = Db::new(&DbOptions {
-            url: settings.database.url.clone(),
-            pool_size: settings.database.pool_size,
-            acquire_timeout: Duration::from_millis(settings.database.acquire_timeout_ms),
-            statement_timeout: Duration::from_millis(settings.database.statement_timeout_ms),
-            application_name: SERVICE,
-        });
+        let backing = Backing::new(
+            SERVICE,
+            &settings.database,
+            &settings.rabbitmq,
+            &settings.redis,
+            &settings.vault,
+        )?;
         let lifetime = settings.admin_token_lifetime();
-        let revocations = Revocations::new(cache.clone(), lifetime.max(LONGEST_ACCESS_TOKEN));
+        let longest = lifetime.max(LONGEST_ACCESS_TOKEN);
+        let revocations = Revocations::new(backing.cache.clone(), longest);
         let deps = Deps {
-            db,
-            vault: Arc::new(vault),
+            db: backing.db.clone(),
+            vault: Arc::clone(&backing.vault),
             revocations: revocations.clone(),
-            waker: RelayWaker::default(),
+            waker: backing.waker.clone(),
             clock: Arc::new(SystemClock),
         };
         let keys = SigningKeys::pending();
-        let gate = StartGate::default();
+        let own_keys = KeySource::Own(keys.clone());
         let authenticator = Authenticator::builder()
-            .admin(Verifier::new(
-                TOKEN_PARTY,
-                TOKEN_PARTY,
-                KeySource::Own(keys.clone()),
-            ))
+            .admin(Verifier::new(TOKEN_PARTY, TOKEN_PARTY, own_keys))
             .services(ServiceKeys::new(&settings.service_keys))
             .revocations(revocations)
             .build();
-        let limiter = Limiter::new(cache.clone());
         let issuer = Issuer::new(TOKEN_PARTY, TOKEN_PARTY, keys.clone()).with_lifetime(lifetime);
-        let state = state(settings, &deps, issuer, limiter, gate.clone());
-        let broker_state = BrokerState::default();
+        let state = state(
+            settings,
+            &deps,
+            issuer,
+            Limiter::new(backing.cache.clone()),
+            &keys,
+        );
         let options = ServerOptions {
             http: settings.http.clone(),
-            health: health(&deps.db, &cache, &broker_state, &gate, &shutdown),
+            health: health(&backing, &keys, &shutdown),
             telemetry: telemetry.clone(),
             openapi: Some(routes::document()),
         };
@@ -99,21 +98,22 @@ impl App {
                 .app_data(authenticator.clone());
             openapi::mount(config, routes::configure);
         })
-        .with_context(|| format!("cannot listen on {}", settings.http.bind))?;
-        let broker = BrokerOptions {
-            url: settings.rabbitmq.url.clone(),
-            namespace: settings.rabbitmq.namespace.clone(),
-            name: SERVICE,
-        };
+        .with_context(|| format!("cannot listen on {} (http.bind)", settings.http.bind))?;
         Ok(Self {
             api,
-            jobs: Jobs {
-                deps,
+            keeper: KeyKeeper {
+                db: backing.db.clone(),
+                vault: Arc::clone(&backing.vault),
                 keys,
-                gate,
-                broker,
-                broker_state,
+                role: ROLE,
+                keep_retired: chrono::Duration::from_std(lifetime)? + chrono::Duration::minutes(1),
             },
+            consumers: backing.consumers().subscribe(
+                token_reports_queue(),
+                1,
+                TokenReports { deps },
+            ),
+            backing,
             shutdown,
             telemetry,
             grace: settings.http.shutdown_grace() + AFTER_REQUESTS,
@@ -126,24 +126,32 @@ impl App {
     }
 
     /// Runs until the order to stop, then finishes what has begun.
-    pub async fn run(self) -> Result<(), TaskFailure> {
-        let Self {
-            api,
-            jobs,
-            shutdown,
-            telemetry,
-            grace,
-        } = self;
-        tracing::info!(address = %api.addr(), "listening");
-        let tasks = Tasks::new(shutdown.clone());
-        jobs::start(&tasks, &shutdown, jobs);
-        let stop = shutdown.soft();
-        tasks.spawn("api", async move { Ok(api.run(stop).await?) });
-        let outcome = tasks.join(grace).await;
+    pub async fn run_until_stopped(self) -> anyhow::Result<()> {
+        tracing::info!(address = %self.api.addr(), "listening");
+        let tasks = Tasks::new(self.shutdown.clone());
+        let stop = self.shutdown.soft();
+        let (api, api_stop) = (self.api, stop.clone());
+        tasks.spawn("api", async move { Ok(api.run(api_stop).await?) });
+        let (inner, backing) = (tasks.clone(), self.backing);
+        let (keeper, consumers) = (self.keeper, self.consumers);
+        spawn_loop(&tasks, "workers", async move {
+            if wait_for_schema(&backing.db, &stop).await {
+                spawn_loop(&inner, "signing-keys", keeper.run(stop.clone()));
+                spawn_loop(
+                    &inner,
+                    "outbox-relay",
+                    backing.relay(ROLE).run(stop.clone()),
+                );
+                spawn_loop(&inner, "consumers", consumers.run(stop.clone()));
+            }
+            stop.cancelled().await;
+        });
+        let outcome = tasks.join(self.grace).await;
+        let telemetry = self.telemetry;
         if let Err(error) = tokio::task::spawn_blocking(move || telemetry.shutdown()).await {
             tracing::warn!(%error, "telemetry could not be flushed");
         }
-        outcome
+        Ok(outcome?)
     }
 }
 
@@ -152,7 +160,7 @@ fn state(
     deps: &Deps,
     issuer: Issuer,
     limiter: Limiter,
-    gate: StartGate,
+    keys: &SigningKeys,
 ) -> AppState {
     let limits = &settings.limits;
     let limit = |space, burst, count: u32, seconds: f64| Limit {
@@ -186,56 +194,21 @@ fn state(
             limits.lookups_per_minute,
             60.0,
         ),
-        gate,
+        keys: keys.clone(),
     }
 }
 
-fn health(
-    db: &Db,
-    cache: &Cache,
-    broker: &BrokerState,
-    gate: &StartGate,
-    shutdown: &Shutdown,
-) -> Health {
-    let (database, schema, cache) = (db.clone(), db.clone(), cache.clone());
-    let (broker, gate) = (broker.clone(), gate.clone());
-    let answer = |is_well: bool, message: &str| {
-        if is_well {
-            Ok(())
-        } else {
-            Err(message.to_owned())
-        }
-    };
-    Health::builder(SERVICE, env!("CARGO_PKG_VERSION"))
-        .draining_on(shutdown.soft())
-        .check("database", true, move || {
-            let db = database.clone();
-            async move { answer(db.ping().await.is_ok(), "does not answer") }
-        })
-        .check("schema", true, move || {
-            let db = schema.clone();
-            async move {
-                match db.schema_state().await {
-                    Ok(SchemaState::Current) => Ok(()),
-                    Ok(SchemaState::Behind(missing)) => Err(format!(
-                        "{} migrations are missing: run portalctl db migrate",
-                        missing.len()
-                    )),
-                    Err(_) => Err("cannot be read".to_owned()),
-                }
-            }
-        })
+fn health(backing: &Backing, keys: &SigningKeys, shutdown: &Shutdown) -> Health {
+    let keys = keys.clone();
+    backing
+        .health(env!("CARGO_PKG_VERSION"), shutdown)
         .check("signing_keys", true, move || {
-            let is_open = gate.is_open();
-            async move { answer(is_open, "are not loaded yet") }
-        })
-        .check("rabbitmq", false, move || {
-            let is_up = broker.is_up();
-            async move { answer(is_up, "is not connected; events wait in the outbox") }
-        })
-        .check("redis", false, move || {
-            let cache = cache.clone();
-            async move { answer(cache.ping().await.is_ok(), "does not answer") }
+            let are_loaded = keys.are_loaded();
+            async move {
+                are_loaded
+                    .then_some(())
+                    .ok_or_else(|| "not loaded yet".to_owned())
+            }
         })
         .build()
 }

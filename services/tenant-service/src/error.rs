@@ -10,7 +10,7 @@ use portal_service_kit::ApiError;
 use crate::usecases::{TenantError, admin_login::LoginError};
 
 /// The contract's sentence; front ends and runbooks match on it.
-pub const NO_TENANT_FOR_ORG: &str = "Tenant not found for this Genesys organization";
+pub(crate) const NO_TENANT_FOR_ORG: &str = "Tenant not found for this Genesys organization";
 
 impl From<TenantError> for ApiError {
     fn from(error: TenantError) -> Self {

@@ -7,18 +7,20 @@
 //!   services that hold the same vault keys can open it;
 //! - every change is an event, committed with the change, and an entry of the audit log;
 //! - suspending or deleting a tenant ends its people's sessions at once.
+#![recursion_limit = "256"] // of types: what a login waits for is nested deeply
 
-pub mod app;
+mod app;
 pub mod config;
-pub mod error;
-pub mod routes;
-
 mod domain;
+mod error;
 mod events;
-mod jobs;
+pub mod routes;
 mod state;
 mod store;
 mod usecases;
+
+pub use app::App;
+pub use config::Settings;
 
 /// The service's name in health, logs and traces.
 pub const SERVICE: &str = "tenant-service";

@@ -2,14 +2,11 @@
 
 use std::{
     future::{Ready, ready},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     time::Duration,
 };
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
+use portal_auth::SigningKeys;
 use portal_service_kit::ApiError;
 
 use crate::usecases::{
@@ -25,24 +22,10 @@ pub(crate) struct AppState {
     pub(crate) desk: LoginDesk,
     pub(crate) limiter: Limiter,
     pub(crate) lookups: Limit,
-    pub(crate) gate: StartGate,
+    pub(crate) keys: SigningKeys,
 }
 
-/// Closed until the database has its schema and the signing keys are loaded.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct StartGate(Arc<AtomicBool>);
-
-impl StartGate {
-    pub(crate) fn open(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn is_open(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
-/// Extractor: the state, once the service has started; before that 503.
+/// Extractor: the state, once the service has its schema and its keys; before that 503.
 pub(crate) struct Started(pub(crate) AppState);
 
 impl FromRequest for Started {
@@ -52,7 +35,7 @@ impl FromRequest for Started {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let state = request.app_data::<web::Data<AppState>>();
         ready(match state {
-            Some(state) if state.gate.is_open() => Ok(Self(state.get_ref().clone())),
+            Some(state) if state.keys.are_loaded() => Ok(Self(state.get_ref().clone())),
             Some(_) => Err(ApiError::unavailable(
                 "STARTING",
                 "The service is starting; try again shortly.",

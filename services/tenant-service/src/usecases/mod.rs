@@ -2,7 +2,6 @@
 
 pub(crate) mod admin_login;
 pub(crate) mod limits;
-pub(crate) mod signing_keys;
 pub(crate) mod tenants;
 pub(crate) mod whatsapp_accounts;
 

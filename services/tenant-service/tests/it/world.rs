@@ -6,12 +6,12 @@ use futures_util::FutureExt as _;
 use portal_auth::sha256_hex;
 use portal_service_kit::{
     http_client::{self, ClientOptions},
-    lifecycle::{Shutdown, TaskFailure},
+    lifecycle::Shutdown,
 };
 use portal_test_harness::{Isolation, ServiceRole, TestDb, amqp_url, eventually, redis_url};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
-use tenant_service::{app::App, config::Settings};
+use tenant_service::{App, Settings};
 use tokio::task::JoinHandle;
 
 pub(crate) const ADMIN_EMAIL: &str = "Admin@Example.com";
@@ -35,7 +35,7 @@ pub(crate) struct World {
 pub(crate) struct Replica {
     pub(crate) base: String,
     pub(crate) shutdown: Shutdown,
-    pub(crate) running: JoinHandle<Result<(), TaskFailure>>,
+    pub(crate) running: JoinHandle<anyhow::Result<()>>,
 }
 
 /// The settings of a test, with some of its own.
@@ -124,12 +124,12 @@ impl World {
         self.replicas.push(Replica {
             base,
             shutdown,
-            running: tokio::spawn(app.run()),
+            running: tokio::spawn(app.run_until_stopped()),
         });
     }
 
     /// Stops the newest replica and gives what its run ended with.
-    pub(crate) async fn stop_replica(&mut self) -> Result<(), TaskFailure> {
+    pub(crate) async fn stop_replica(&mut self) -> anyhow::Result<()> {
         let replica = self.replicas.pop().unwrap();
         replica.shutdown.stop();
         replica.running.await.unwrap()

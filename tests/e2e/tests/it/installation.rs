@@ -41,15 +41,15 @@ impl Installation {
         let environment = |prefix: &str, role, more: &[(&str, &str)]| {
             settings(prefix, &db.url(role), &isolation, more)
         };
-        let tenants = tenant_service::config::Settings::load_from(&environment(
+        let tenants = tenant_service::Settings::load_from(&environment(
             "TENANT_SERVICE",
             ServiceRole::Tenant,
             &[("SERVICE_KEYS__E2E", &sha256_hex(key))],
         ))
         .unwrap();
-        let tenants = tenant_service::app::App::build(&tenants, shutdown.clone()).unwrap();
+        let tenants = tenant_service::App::build(&tenants, shutdown.clone()).unwrap();
         let tenants_url = format!("http://{}", tenants.api_addr());
-        tokio::spawn(tenants.run());
+        tokio::spawn(tenants.run_until_stopped());
 
         let portal = agent_portal_service::Settings::load_from(&environment(
             "AGENT_PORTAL",
