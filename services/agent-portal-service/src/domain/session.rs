@@ -21,6 +21,10 @@ pub(crate) struct LiveSession {
 }
 
 /// What a rotation has to know of a session.
+#[expect(
+    clippy::struct_field_names,
+    reason = "named as in the table and in the API"
+)]
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
     /// The session.

@@ -4,6 +4,10 @@ use chrono::{DateTime, Utc};
 use portal_types::{Role, TenantId, UserId};
 
 /// A person that we know.
+#[expect(
+    clippy::struct_field_names,
+    reason = "named as in the table and in the API"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct User {
     /// Our id.

@@ -11,7 +11,7 @@ use portal_service_kit::{
     ApiError,
     http::{RequestId, ValidQuery},
 };
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 use url::Url;
@@ -85,7 +85,7 @@ async fn complete(
     query: web::Query<CompleteQuery>,
 ) -> HttpResponse {
     let secret = state.web.read_binding(&request, Kind::Begin);
-    let secret = secret.as_ref().map(|secret| secret.expose_secret());
+    let secret = secret.as_ref().map(ExposeSecret::expose_secret);
     let code = query.0.code.unwrap_or_default();
     match state.sign_in.redeem(&code, secret).await {
         Ok(refresh) => {

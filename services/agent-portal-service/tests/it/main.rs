@@ -1,0 +1,23 @@
+//! agent-portal-service over HTTP, on real PostgreSQL, RabbitMQ and Redis; Genesys is the sandbox,
+//! and a small server stands for tenant-service.
+#![allow(clippy::allow_attributes, reason = "not every file trips every lint")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod access;
+mod browser;
+mod directory;
+mod openapi;
+mod operations;
+mod portal;
+mod profile;
+mod refresh;
+mod refusals;
+mod sessions;
+mod sign_in;
+mod walls;
+mod world;

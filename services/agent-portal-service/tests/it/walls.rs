@@ -1,0 +1,137 @@
+//! Two tenants: neither sees anything of the other, by the API or by SQL.
+
+use portal_sandbox::seed;
+use portal_test_harness::ServiceRole;
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+use crate::world::World;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_tenants_see_nothing_of_each_other_by_the_api() {
+    let world = World::start().await;
+    let acme = world.sign_in(seed::ACME_ADMIN).await;
+    let globex = world.sign_in(seed::GLOBEX_ADMIN).await;
+    let (_, sessions) = world
+        .call(Method::GET, "/api/agents/auth/sessions", &globex.access)
+        .await;
+    let theirs = sessions["sessions"][0]["session_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+
+    let (_, mine) = world
+        .call(Method::GET, "/api/agents/auth/sessions", &acme.access)
+        .await;
+    assert_eq!(mine["total"], 1);
+    assert!(!mine.to_string().contains(&theirs));
+    // Foreign and unknown are the same answer.
+    for id in [theirs, uuid::Uuid::now_v7().to_string()] {
+        let path = format!("/api/agents/auth/sessions/{id}");
+        let (status, body) = world.call(Method::DELETE, &path, &acme.access).await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
+        assert_eq!(body["error"]["code"], "SESSION_NOT_FOUND");
+    }
+    let of = async |path: &str, token: &str| -> Value {
+        let (status, body) = world.call(Method::GET, path, token).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        body
+    };
+    for (person, tenant, other) in [
+        (&acme, "acme_corp", "globex_inc"),
+        (&globex, "globex_inc", "acme_corp"),
+    ] {
+        for path in ["/api/agents/profile", "/api/agents/whatsapp/status"] {
+            let body = of(path, &person.access).await.to_string();
+            assert!(
+                body.contains(tenant) && !body.contains(other),
+                "{path}: {body}"
+            );
+        }
+    }
+    let (_, body) = world
+        .call(Method::POST, "/api/agents/auth/logout-all", &acme.access)
+        .await;
+    assert_eq!(body["sessionCount"], 1);
+    of("/api/agents/profile", &globex.access).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_tenants_see_nothing_of_each_other_by_sql() {
+    let world = World::start().await;
+    world.sign_in(seed::ACME_AGENT).await;
+    world.sign_in(seed::GLOBEX_AGENT).await;
+    let tables = [
+        "genesys_users",
+        "genesys_user_sessions",
+        "outbox_events",
+        "audit_log",
+    ];
+    let see =
+        |tenant: Option<&str>, sql: &str| world.db.query_as(ServiceRole::AgentPortal, tenant, sql);
+    for table in tables {
+        let tenants = format!(
+            "SELECT DISTINCT tenant_id FROM {table} WHERE tenant_id IS NOT NULL ORDER BY 1"
+        );
+        assert_eq!(
+            world.db.query(&tenants),
+            ["acme_corp", "globex_inc"],
+            "{table}"
+        );
+        assert_eq!(
+            see(Some("acme_corp"), &tenants).unwrap(),
+            ["acme_corp"],
+            "{table}"
+        );
+        assert_eq!(
+            see(Some("globex_inc"), &tenants).unwrap(),
+            ["globex_inc"],
+            "{table}"
+        );
+        assert_eq!(see(Some("initech"), &tenants).unwrap(), [""; 0], "{table}");
+        assert_eq!(see(None, &tenants).unwrap(), [""; 0], "{table}");
+    }
+    // Nor can anything be written into the other's rows.
+    let steal = "WITH stolen AS (UPDATE genesys_users SET role = 'admin' \
+                 WHERE tenant_id = 'globex_inc' RETURNING 1) SELECT count(*) FROM stolen";
+    assert_eq!(see(Some("acme_corp"), steal).unwrap(), ["0"]);
+    let plant = "WITH planted AS (INSERT INTO genesys_users (user_id, tenant_id, genesys_org_id, genesys_user_id, name) \
+                 VALUES (gen_random_uuid(), 'globex_inc', 'o', 'u', 'n') RETURNING 1) SELECT count(*) FROM planted";
+    assert!(see(Some("acme_corp"), plant).is_err());
+    // What belongs to other services is not there for us at all.
+    for foreign in [
+        "tenants",
+        "tenant_whatsapp_config",
+        "messages",
+        "platform_admins",
+    ] {
+        assert!(
+            see(
+                Some("acme_corp"),
+                &format!("SELECT count(*) FROM {foreign}")
+            )
+            .is_err(),
+            "{foreign}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_paths_across_tenants_show_ids_alone() {
+    let world = World::start().await;
+    world.sign_in(seed::ACME_AGENT).await;
+    let as_role = |role: &str, sql: &str| {
+        let sql = format!(
+            "SELECT c FROM (SELECT set_config('role', '{role}', true)) r, LATERAL ({sql}) q (c)"
+        );
+        world.db.query_as(ServiceRole::AgentPortal, None, &sql)
+    };
+    for secret in ["refresh_token_hash", "genesys_access_token", "user_agent"] {
+        let sql = format!("SELECT {secret}::text FROM genesys_user_sessions");
+        assert!(as_role("session_sweeper", &sql).is_err(), "{secret}");
+    }
+    for private in ["name", "genesys_email", "role"] {
+        let sql = format!("SELECT {private}::text FROM genesys_users");
+        assert!(as_role("portal_identity", &sql).is_err(), "{private}");
+    }
+}
