@@ -2,7 +2,7 @@
 
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
-use portal_auth::Caller;
+use portal_auth::{Caller, Guarded};
 use portal_service_kit::{ApiError, http::ValidPath};
 use portal_types::{ConversationId, MessageId, TenantId};
 use serde::Serialize;
@@ -177,11 +177,10 @@ impl TryFrom<MessageStory> for MessageView {
 )]
 #[get("/api/messages/{message_id}")]
 pub(crate) async fn get_message(
-    caller: Caller,
+    Guarded(caller, ValidPath(id)): Guarded<Caller, ValidPath<MessageId>>,
     state: web::Data<AppState>,
-    path: ValidPath<MessageId>,
 ) -> Result<web::Json<MessageView>, ApiError> {
-    let story = find_message(&state.db, &caller.tenant_id, path.0)
+    let story = find_message(&state.db, &caller.tenant_id, id)
         .await
         .map_err(from_db)?
         .ok_or_else(|| {

@@ -5,7 +5,7 @@ use actix_web::{
     http::{StatusCode, header},
     post, web,
 };
-use portal_auth::Caller;
+use portal_auth::{Caller, Guarded};
 use portal_events::{EventContext, catalogue::SentBy};
 use portal_service_kit::{
     ApiError, FieldErrors,
@@ -50,14 +50,13 @@ const MAX_KEY_CHARS: usize = 255;
 )]
 #[post("/api/messages/send")]
 pub(crate) async fn send_text(
-    caller: Caller,
+    Guarded(caller, ValidJson(body)): Guarded<Caller, ValidJson<SendTextRequest>>,
     state: web::Data<AppState>,
     request_id: RequestId,
     request: HttpRequest,
-    body: ValidJson<SendTextRequest>,
 ) -> Result<HttpResponse, ApiError> {
-    let idempotency = idempotency_key(&request, &body.0)?;
-    let draft = Draft::try_from(body.0).map_err(|fields| ApiError::validation(&fields))?;
+    let idempotency = idempotency_key(&request, &body)?;
+    let draft = Draft::try_from(body).map_err(|fields| ApiError::validation(&fields))?;
     let command = AcceptMessage {
         tenant: caller.tenant_id,
         sent_by: SentBy {
