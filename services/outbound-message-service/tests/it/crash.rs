@@ -1,43 +1,13 @@
 //! A worker that is killed in the middle: nothing is lost, nothing is sent twice.
 
-use std::{
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
 use portal_test_harness::eventually;
 use serde_json::json;
 
-use crate::world::World;
+use crate::{worker::Worker, world::World};
 
 const MESSAGES: usize = 200;
-
-struct Worker(Child);
-
-impl Worker {
-    /// The service as a process of its own.
-    fn start(world: &World) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_outbound-message-service"))
-            .envs(world.environment())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self(child)
-    }
-
-    /// SIGKILL: no chance to say good-bye.
-    fn kill(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_accepted_messages_survive_a_killed_worker_each_sent_once() {

@@ -17,4 +17,5 @@ mod operations;
 mod sisters;
 mod walls;
 mod webhooks;
+mod worker;
 mod world;

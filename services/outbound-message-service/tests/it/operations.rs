@@ -3,11 +3,12 @@
 use std::process::Command;
 
 use outbound_message_service::{App, Settings};
+use portal_sandbox::{magic_recipient, seed};
 use portal_service_kit::lifecycle::Shutdown;
 use portal_test_harness::{ServiceRole, TestDb, eventually};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::{worker::Worker, world::World};
 
 #[test]
 fn a_missing_secret_is_named_and_the_process_ends() {
@@ -90,6 +91,62 @@ async fn the_service_waits_not_ready_until_the_schema_is_there() {
     );
     assert!(metrics.contains("webhooks_backlog"), "{metrics}");
     shutdown.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_hold_no_secret_no_text_and_no_number() {
+    let mut world = World::prepare(&[("TELEMETRY__LOG", "debug")]);
+    let log = std::env::temp_dir().join(format!("{}.log", uuid::Uuid::now_v7()));
+    let _worker = Worker::start_logging_to(&world, &log);
+    world.url = eventually("the address in the log", async || {
+        let lines = std::fs::read_to_string(&log).unwrap();
+        let (_, rest) = lines.split_once("listening on: ")?;
+        let (address, _) = rest.split_once('"')?;
+        Some(format!("http://{address}"))
+    })
+    .await;
+    world.lead_webhooks_here();
+    world.wait_until_ready().await;
+    let token = world.sisters.token("acme");
+    let text = "canary-in-a-text";
+    let mut numbers = Vec::new();
+    // Taken, refused, lost: every way leaves its own lines.
+    for (magic, end) in [
+        ("000", "retry_wait"),
+        ("026", "failed"),
+        ("100", "failed"),
+        ("601", "read"),
+    ] {
+        let to = magic_recipient(magic, 0);
+        let body = json!({"to": to, "text": text});
+        let (_, accepted) = world.post(&token, &body).await;
+        let id = accepted["message_id"].as_str().unwrap();
+        world.reaches(&token, id, end).await;
+        numbers.push(to.trim_start_matches('+').to_owned());
+    }
+    let bad = world
+        .http
+        .post(format!("{}/webhooks/whatsapp", world.url))
+        .body(text)
+        .send();
+    assert_eq!(bad.await.unwrap().status(), 401);
+    let lines = std::fs::read_to_string(&log).unwrap();
+    std::fs::remove_file(&log).unwrap();
+    assert!(lines.contains("an attempt failed"), "{lines}");
+    let secrets = [
+        text,
+        &token,
+        seed::ACME_TOKEN,
+        seed::APP_SECRET,
+        "verify-me",
+    ];
+    for secret in secrets
+        .into_iter()
+        .chain(numbers.iter().map(String::as_str))
+    {
+        let line = lines.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "{secret} in the log");
+    }
 }
 
 fn migrate(db: &TestDb) {

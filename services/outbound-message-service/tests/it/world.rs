@@ -119,6 +119,10 @@ impl World {
         self.url = format!("http://{}", app.addr());
         tokio::spawn(app.run_until_stopped());
         self.lead_webhooks_here();
+        self.wait_until_ready().await;
+    }
+
+    pub(crate) async fn wait_until_ready(&self) {
         let ready = format!("{}/health/ready", self.url);
         eventually("the service to be ready", async || {
             let answer = self.http.get(&ready).send().await.ok()?;
