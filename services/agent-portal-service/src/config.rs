@@ -258,9 +258,15 @@ pub struct GenesysSection {
     /// Addresses of regions that are not Genesys' own.
     #[serde(default)]
     pub hosts: BTreeMap<String, HostsSection>,
-    /// Portal roles of further Genesys roles.
-    #[serde(default)]
-    pub roles: BTreeMap<String, Role>,
+    /// Further Genesys roles that make an agent.
+    #[serde(deserialize_with = "list")]
+    pub agent_roles: Vec<String>,
+    /// Further Genesys roles that make a supervisor.
+    #[serde(deserialize_with = "list")]
+    pub supervisor_roles: Vec<String>,
+    /// Further Genesys roles that make an administrator.
+    #[serde(deserialize_with = "list")]
+    pub admin_roles: Vec<String>,
 }
 
 /// An OAuth client.
@@ -328,7 +334,15 @@ impl GenesysSection {
 
     /// The portal roles of Genesys roles.
     pub fn role_map(&self) -> RoleMap {
-        RoleMap::default().with_roles(self.roles.clone())
+        let own = [
+            (&self.agent_roles, Role::Agent),
+            (&self.supervisor_roles, Role::Supervisor),
+            (&self.admin_roles, Role::Admin),
+        ];
+        let roles = own
+            .into_iter()
+            .flat_map(|(names, role)| names.iter().map(move |name| (name.clone(), role)));
+        RoleMap::default().with_roles(roles)
     }
 
     /// How long one answer may take.

@@ -41,9 +41,11 @@ impl Browser {
     }
 
     pub(crate) async fn send(&self, method: Method, url: &str, headers: &[(&str, &str)]) -> Answer {
-        let url = url
-            .replacen(GATEWAY, &self.api, 1)
-            .replacen(PORTAL, &self.portal, 1);
+        let url = match (url.strip_prefix(GATEWAY), url.strip_prefix(PORTAL)) {
+            (Some(path), _) => format!("{}{path}", self.api),
+            (_, Some(path)) => format!("{}{path}", self.portal),
+            _ => url.to_owned(),
+        };
         let mut request = self.http.request(method, url);
         for (name, value) in headers {
             request = request.header(*name, *value);

@@ -172,7 +172,7 @@ async fn sessions_end_when_idle_and_in_any_case() {
     assert_eq!(world.refresh(&person.refresh).await.0, StatusCode::OK);
     assert_eq!(
         world.value("SELECT idle_expires_at = expires_at FROM genesys_user_sessions ORDER BY created_at DESC LIMIT 1"),
-        "t"
+        "true"
     );
 }
 

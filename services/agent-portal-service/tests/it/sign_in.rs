@@ -275,7 +275,7 @@ async fn the_origin_that_began_the_sign_in_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn roles_of_genesys_become_roles_of_the_portal() {
-    let world = World::start_with(&[("GENESYS__ROLES__ACME TEAM LEAD", "supervisor")]).await;
+    let world = World::start_with(&[("GENESYS__SUPERVISOR_ROLES", "Chief, Acme Team Lead")]).await;
     for (email, role) in [
         (seed::ACME_AGENT, "agent"),
         (seed::ACME_SUPERVISOR, "supervisor"),

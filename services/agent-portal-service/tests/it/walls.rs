@@ -92,12 +92,27 @@ async fn two_tenants_see_nothing_of_each_other_by_sql() {
         assert_eq!(see(None, &tenants).unwrap(), [""; 0], "{table}");
     }
     // Nor can anything be written into the other's rows.
-    let steal = "WITH stolen AS (UPDATE genesys_users SET role = 'admin' \
-                 WHERE tenant_id = 'globex_inc' RETURNING 1) SELECT count(*) FROM stolen";
-    assert_eq!(see(Some("acme_corp"), steal).unwrap(), ["0"]);
-    let plant = "WITH planted AS (INSERT INTO genesys_users (user_id, tenant_id, genesys_org_id, genesys_user_id, name) \
-                 VALUES (gen_random_uuid(), 'globex_inc', 'o', 'u', 'n') RETURNING 1) SELECT count(*) FROM planted";
-    assert!(see(Some("acme_corp"), plant).is_err());
+    let write = |tenant: &str, sql: &str| {
+        use diesel::connection::SimpleConnection as _;
+        let mut conn = connect(&world.db.url(ServiceRole::AgentPortal));
+        conn.batch_execute(&format!(
+            "BEGIN; SET LOCAL app.tenant_id = '{tenant}'; {sql}; COMMIT"
+        ))
+    };
+    let steal = "UPDATE genesys_users SET role = 'admin'";
+    write(
+        "acme_corp",
+        &format!("{steal} WHERE tenant_id = 'globex_inc'"),
+    )
+    .unwrap();
+    assert_eq!(
+        world.db.query("SELECT DISTINCT role FROM genesys_users"),
+        ["agent"]
+    );
+    let plant = "INSERT INTO genesys_users (user_id, tenant_id, genesys_org_id, genesys_user_id, name) \
+                 VALUES (gen_random_uuid(), 'globex_inc', 'o', 'u', 'n')";
+    assert!(write("acme_corp", plant).is_err());
+    write("globex_inc", plant).unwrap();
     // What belongs to other services is not there for us at all.
     for foreign in [
         "tenants",
@@ -121,17 +136,41 @@ async fn the_paths_across_tenants_show_ids_alone() {
     let world = World::start().await;
     world.sign_in(seed::ACME_AGENT).await;
     let as_role = |role: &str, sql: &str| {
-        let sql = format!(
-            "SELECT c FROM (SELECT set_config('role', '{role}', true)) r, LATERAL ({sql}) q (c)"
-        );
-        world.db.query_as(ServiceRole::AgentPortal, None, &sql)
+        use diesel::connection::SimpleConnection as _;
+        let mut conn = connect(&world.db.url(ServiceRole::AgentPortal));
+        conn.batch_execute(&format!("BEGIN; SET LOCAL ROLE {role}; {sql}; COMMIT"))
     };
-    for secret in ["refresh_token_hash", "genesys_access_token", "user_agent"] {
-        let sql = format!("SELECT {secret}::text FROM genesys_user_sessions");
-        assert!(as_role("session_sweeper", &sql).is_err(), "{secret}");
+    for (role, table, seen, hidden) in [
+        (
+            "session_sweeper",
+            "genesys_user_sessions",
+            "tenant_id, session_id, revoked_at, idle_expires_at",
+            &[
+                "refresh_token_hash",
+                "genesys_access_token",
+                "user_agent",
+                "user_id",
+            ][..],
+        ),
+        (
+            "portal_identity",
+            "genesys_users",
+            "tenant_id, genesys_user_id",
+            &["name", "genesys_email", "role", "user_id"],
+        ),
+    ] {
+        as_role(role, &format!("SELECT {seen} FROM {table}")).unwrap();
+        for column in hidden {
+            let refused = as_role(role, &format!("SELECT {column} FROM {table}"));
+            assert!(refused.is_err(), "{role} {column}");
+        }
+        assert!(
+            as_role(role, &format!("DELETE FROM {table}")).is_err(),
+            "{role}"
+        );
     }
-    for private in ["name", "genesys_email", "role"] {
-        let sql = format!("SELECT {private}::text FROM genesys_users");
-        assert!(as_role("portal_identity", &sql).is_err(), "{private}");
-    }
+}
+
+fn connect(url: &str) -> diesel::PgConnection {
+    diesel::Connection::establish(url).unwrap()
 }

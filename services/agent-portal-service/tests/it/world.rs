@@ -78,7 +78,7 @@ impl World {
             ("COOKIES__SECURE", "false"),
             ("DATABASE__URL", &db.url(ServiceRole::AgentPortal)),
             ("DATABASE__POOL_SIZE", "6"),
-            ("DATABASE__ACQUIRE_TIMEOUT_MS", "20000"),
+            ("DATABASE__ACQUIRE_TIMEOUT_MS", "5000"),
             ("RABBITMQ__URL", &amqp_url()),
             ("RABBITMQ__NAMESPACE", &isolation.rabbitmq_namespace),
             ("REDIS__URL", &redis_url()),
