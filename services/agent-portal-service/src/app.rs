@@ -1,77 +1,65 @@
-//! The composition root: builds everything from settings and runs it.
+//! The composition root: from settings to a running process.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use actix_web::web;
 use anyhow::Context as _;
-use portal_auth::{
-    Authenticator, Issuer, KeySource, Revocations, ServiceKeys, SigningKeys, Verifier,
-};
-use portal_cache::Cache;
-use portal_db::{Db, DbOptions, SchemaState};
-use portal_events::{BrokerOptions, BrokerState, Consumers, Relay, RelayWaker};
+use portal_auth::{Authenticator, Issuer, KeySource, Revocations, SigningKeys, Verifier};
+use portal_events::Consumers;
+use portal_foundation::{Backing, signing_keys::KeyKeeper, spawn_loop, wait_for_schema};
 use portal_genesys::{GenesysClient, RetryPolicy};
 use portal_service_kit::{
     health::Health,
     http_client::{self, ClientOptions},
     lifecycle::{Shutdown, Tasks},
     server::{Server, ServerOptions},
-    telemetry,
+    telemetry::{self, Telemetry},
 };
 use portal_tenant_client::{CachePolicy, TenantClient};
 use portal_types::{Clock, SystemClock};
-use portal_vault::Vault;
 use url::Url;
 
 use crate::{
-    SERVICE,
+    ROLE, SERVICE,
     config::Settings,
-    events::{
-        SOURCE,
-        consumers::{self, EndSessions, ForgetTenant},
-    },
+    events::consumers::{self, EndSessions, ForgetTenant},
     jobs, routes,
     state::{AppState, WebSettings},
     usecases::{
         profiles::Profiles,
         sessions::Sessions,
         sign_in::{Outcomes, SignIn, SignInRules},
-        signing_keys::KeyKeeper,
         token_keys::TokenKeys,
     },
 };
+
+/// For what is left to do after the last request.
+const AFTER_REQUESTS: Duration = Duration::from_secs(10);
 
 /// The service, bound to its ports and ready to run.
 pub struct App {
     api: Server,
     portal: Server,
-    workers: Workers,
+    backing: Backing,
+    keeper: KeyKeeper,
+    sessions: Sessions,
+    consumers: Consumers,
     shutdown: Shutdown,
+    telemetry: Telemetry,
     grace: Duration,
 }
 
-/// Everything that runs beside the HTTP servers.
-struct Workers {
-    db: Db,
-    keeper: KeyKeeper,
-    sessions: Sessions,
-    relay: Relay,
-    consumers: Consumers,
-}
-
 impl App {
-    /// Builds the service and binds its ports. Reaches for nothing: database, broker, Redis,
-    /// tenant-service and Genesys may come later.
+    /// Builds everything and binds the ports. Connects to nothing: what is away is waited for.
     pub fn build(settings: &Settings, shutdown: Shutdown) -> anyhow::Result<Self> {
         let telemetry = telemetry::init(SERVICE, &settings.telemetry)?;
         let parts = Parts::build(settings)?;
         let state = parts.state(settings)?;
-        let health = parts.health(&shutdown)?;
 
         let mut options = ServerOptions {
             http: settings.http.clone(),
-            health,
-            telemetry,
+            health: parts.health(settings, &shutdown)?,
+            telemetry: telemetry.clone(),
             openapi: Some(routes::document()),
         };
         options.http.allowed_origins = settings.portal_origins();
@@ -98,92 +86,88 @@ impl App {
         Ok(Self {
             api,
             portal,
-            workers: parts.workers(settings, state.sessions),
+            keeper: parts.keeper(settings)?,
+            consumers: parts.consumers(&state.sessions),
+            sessions: state.sessions,
+            backing: parts.backing,
             shutdown,
-            grace: settings.http.shutdown_grace(),
+            telemetry,
+            grace: settings.http.shutdown_grace() + AFTER_REQUESTS,
         })
     }
 
-    /// The address of the API.
+    /// Where the API listens.
     pub fn api_addr(&self) -> SocketAddr {
         self.api.addr()
     }
 
-    /// The address of the portal's pages.
+    /// Where the portal's pages are.
     pub fn portal_addr(&self) -> SocketAddr {
         self.portal.addr()
     }
 
-    /// Runs until the order to stop, then finishes what is in hand.
+    /// Runs until the order to stop, then finishes what has begun.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
+        tracing::info!(api = %self.api.addr(), portal = %self.portal.addr(), "listening");
         let tasks = Tasks::new(self.shutdown.clone());
         let stop = self.shutdown.soft();
         for (name, server) in [("api", self.api), ("portal", self.portal)] {
             let stop = stop.clone();
             tasks.spawn(name, async move { Ok(server.run(stop).await?) });
         }
-        let workers = self.workers;
-        let inner = tasks.clone();
-        let shutdown = self.shutdown.clone();
-        tasks.spawn("workers", async move {
-            let stop = shutdown.soft();
-            tokio::select! {
-                () = jobs::wait_for_schema(&workers.db) => workers.start(&inner, &shutdown),
-                () = stop.cancelled() => {}
+        let (inner, backing) = (tasks.clone(), self.backing);
+        let (keeper, consumers, sessions) = (self.keeper, self.consumers, self.sessions);
+        spawn_loop(&tasks, "workers", async move {
+            if wait_for_schema(&backing.db, &stop).await {
+                spawn_loop(&inner, "signing-keys", keeper.run(stop.clone()));
+                spawn_loop(
+                    &inner,
+                    "outbox-relay",
+                    backing.relay(ROLE).run(stop.clone()),
+                );
+                spawn_loop(&inner, "consumers", consumers.run(stop.clone()));
+                spawn_loop(
+                    &inner,
+                    "revocations",
+                    jobs::republish_revocations(sessions.clone(), stop.clone()),
+                );
+                spawn_loop(
+                    &inner,
+                    "session-sweep",
+                    jobs::sweep_sessions(sessions, stop.clone()),
+                );
             }
             stop.cancelled().await;
-            Ok(())
         });
-        tasks.join(self.grace).await?;
-        Ok(())
-    }
-}
-
-impl Workers {
-    fn start(self, tasks: &Tasks, shutdown: &Shutdown) {
-        let stop = || shutdown.soft();
-        let spawn = |name, work: futures_util::future::BoxFuture<'static, ()>| {
-            tasks.spawn(name, async move {
-                work.await;
-                Ok(())
-            });
-        };
-        let sessions = &self.sessions;
-        spawn(
-            "signing-keys",
-            Box::pin(jobs::keep_signing_keys(self.keeper, stop())),
-        );
-        spawn(
-            "revocations",
-            Box::pin(jobs::republish_revocations(sessions.clone(), stop())),
-        );
-        spawn(
-            "sessions",
-            Box::pin(jobs::sweep_sessions(sessions.clone(), stop())),
-        );
-        spawn("relay", Box::pin(self.relay.run(stop())));
-        spawn("consumers", Box::pin(self.consumers.run(stop())));
+        let outcome = tasks.join(self.grace).await;
+        let telemetry = self.telemetry;
+        if let Err(error) = tokio::task::spawn_blocking(move || telemetry.shutdown()).await {
+            tracing::warn!(%error, "telemetry could not be flushed");
+        }
+        Ok(outcome?)
     }
 }
 
 /// What several parts of the service share.
 struct Parts {
-    db: Db,
-    cache: Cache,
-    vault: Arc<Vault>,
-    broker: BrokerOptions,
-    broker_state: BrokerState,
-    waker: RelayWaker,
+    backing: Backing,
     tenants: TenantClient,
-    tenant_service: Url,
     internal_http: reqwest::Client,
     genesys: GenesysClient,
     signing_keys: SigningKeys,
+    revocations: Revocations,
     clock: Arc<dyn Clock>,
 }
 
 impl Parts {
     fn build(settings: &Settings) -> anyhow::Result<Self> {
+        let backing = Backing::new(
+            SERVICE,
+            &settings.database,
+            &settings.rabbitmq,
+            &settings.redis,
+            &settings.vault,
+        )?;
         let internal_http = http_client::build(&ClientOptions {
             connect_timeout: Duration::from_secs(1),
             timeout: Duration::from_secs(3),
@@ -200,37 +184,16 @@ impl Parts {
             CachePolicy::default(),
         )
         .context("tenant_service.url")?;
+        let revocations = Revocations::new(backing.cache.clone(), settings.tokens.lifetime());
         Ok(Self {
-            db: Db::new(&DbOptions {
-                url: settings.database.url.clone(),
-                pool_size: settings.database.pool_size,
-                acquire_timeout: Duration::from_millis(settings.database.acquire_timeout_ms),
-                statement_timeout: Duration::from_millis(settings.database.statement_timeout_ms),
-                application_name: SERVICE,
-            }),
-            cache: Cache::connect(&settings.redis.url, &settings.redis.key_prefix)?,
-            vault: Arc::new(Vault::from_keys(
-                &settings.vault.keys,
-                &settings.vault.active_key,
-            )?),
-            broker: BrokerOptions {
-                url: settings.rabbitmq.url.clone(),
-                namespace: settings.rabbitmq.namespace.clone(),
-                name: SERVICE,
-            },
-            broker_state: BrokerState::default(),
-            waker: RelayWaker::default(),
+            backing,
             tenants,
-            tenant_service: settings.tenant_service.url.clone(),
             internal_http,
             genesys: GenesysClient::new(genesys_http, RetryPolicy::default()),
             signing_keys: SigningKeys::pending(),
+            revocations,
             clock: Arc::new(SystemClock),
         })
-    }
-
-    fn revocations(&self, settings: &Settings) -> Revocations {
-        Revocations::new(self.cache.clone(), settings.tokens.lifetime())
     }
 
     fn authenticator(&self, settings: &Settings) -> Authenticator {
@@ -238,8 +201,7 @@ impl Parts {
         let keys = KeySource::Own(self.signing_keys.clone());
         Authenticator::builder()
             .access(Verifier::new(&tokens.issuer, &tokens.audience, keys))
-            .services(ServiceKeys::default())
-            .revocations(self.revocations(settings))
+            .revocations(self.revocations.clone())
             .build()
     }
 
@@ -247,118 +209,90 @@ impl Parts {
         let tokens = &settings.tokens;
         let issuer = Issuer::new(&tokens.issuer, &tokens.audience, self.signing_keys.clone())
             .with_lifetime(tokens.lifetime());
-        let token_keys = TokenKeys::derive(&self.vault, &settings.vault_key_ids())?;
-        let rules = Arc::new(SignInRules {
-            regions: settings.genesys.sign_in_regions(),
-            redirect_uri: Url::parse(&settings.genesys.redirect_uri)
-                .context("genesys.redirect_uri")?,
-            origins: settings.portal_origins(),
-            roles: settings.genesys.role_map(),
-            use_pkce: settings.genesys.use_pkce,
-            allow_trustees: settings.genesys.allow_trustees,
-            per_address_per_minute: settings.sign_in.per_address_per_minute,
-            times: settings.sessions.times(),
-        });
-        let regions = rules.regions.iter();
-        let web = WebSettings {
-            secure_cookies: settings.cookies.secure,
-            portal_origin: settings.portal.origin.clone(),
-            api_origin: settings.portal.api_origin.clone(),
-            regions: regions
-                .map(|(region, _)| region.name().to_owned())
-                .collect(),
-            session_seconds: settings.sessions.times().absolute.num_seconds(),
+        let token_keys = TokenKeys::derive(&self.backing.vault, &settings.vault_key_ids())?;
+        let rules = Arc::new(rules(settings)?);
+        let sign_in = SignIn {
+            db: self.backing.db.clone(),
+            cache: self.backing.cache.clone(),
+            vault: Arc::clone(&self.backing.vault),
+            genesys: self.genesys.clone(),
+            tenants: self.tenants.clone(),
+            issuer: issuer.clone(),
+            token_keys: token_keys.clone(),
+            rules: Arc::clone(&rules),
+            clock: Arc::clone(&self.clock),
+            waker: self.backing.waker.clone(),
+            outcomes: Outcomes::new(),
+        };
+        let sessions = Sessions {
+            db: self.backing.db.clone(),
+            cache: self.backing.cache.clone(),
+            vault: Arc::clone(&self.backing.vault),
+            genesys: self.genesys.clone(),
+            rules,
+            tenants: self.tenants.clone(),
+            issuer,
+            token_keys,
+            revocations: self.revocations.clone(),
+            token_lifetime: tokens.lifetime(),
+            keep_ended: chrono::Duration::days(settings.sessions.keep_ended_days.into()),
+            clock: Arc::clone(&self.clock),
+            waker: self.backing.waker.clone(),
         };
         Ok(AppState {
-            sign_in: SignIn {
-                db: self.db.clone(),
-                cache: self.cache.clone(),
-                vault: Arc::clone(&self.vault),
-                genesys: self.genesys.clone(),
-                tenants: self.tenants.clone(),
-                issuer: issuer.clone(),
-                token_keys: token_keys.clone(),
-                rules: Arc::clone(&rules),
-                clock: Arc::clone(&self.clock),
-                waker: self.waker.clone(),
-                outcomes: Outcomes::new(),
-            },
-            sessions: Sessions {
-                db: self.db.clone(),
-                cache: self.cache.clone(),
-                vault: Arc::clone(&self.vault),
-                genesys: self.genesys.clone(),
-                rules,
-                tenants: self.tenants.clone(),
-                issuer,
-                token_keys,
-                revocations: self.revocations(settings),
-                token_lifetime: tokens.lifetime(),
-                keep_ended: chrono::Duration::days(settings.sessions.keep_ended_days.into()),
-                clock: Arc::clone(&self.clock),
-                waker: self.waker.clone(),
-            },
+            web: web_settings(settings, &sign_in.rules),
+            sign_in,
+            sessions,
             profiles: Profiles {
-                db: self.db.clone(),
+                db: self.backing.db.clone(),
                 tenants: self.tenants.clone(),
             },
             signing_keys: self.signing_keys.clone(),
-            web,
         })
     }
 
-    fn health(&self, shutdown: &Shutdown) -> anyhow::Result<Health> {
-        let (db, schema_db) = (self.db.clone(), self.db.clone());
-        let (cache, broker) = (self.cache.clone(), self.broker_state.clone());
+    fn health(&self, settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<Health> {
         let keys = self.signing_keys.clone();
         let http = self.internal_http.clone();
-        let tenant_service = self.tenant_service.join("health/live")?;
-        Ok(Health::builder(SERVICE, env!("CARGO_PKG_VERSION"))
-            .check("database", true, move || {
-                let db = db.clone();
-                async move { db.ping().await.map_err(|_cause| does_not_answer()) }
-            })
-            .check("schema", true, move || {
-                let db = schema_db.clone();
+        let tenant_service = settings.tenant_service.url.join("health/live")?;
+        Ok(self
+            .backing
+            .health(env!("CARGO_PKG_VERSION"), shutdown)
+            .check("signing_keys", true, move || {
+                let are_loaded = keys.are_loaded();
                 async move {
-                    match db.schema_state().await {
-                        Ok(SchemaState::Current) => Ok(()),
-                        Ok(SchemaState::Behind(missing)) => Err(format!(
-                            "{} migration(s) missing: run `portalctl db migrate`",
-                            missing.len()
-                        )),
-                        Err(_) => Err("cannot be read".to_owned()),
-                    }
+                    are_loaded
+                        .then_some(())
+                        .ok_or_else(|| "not loaded yet".to_owned())
                 }
             })
-            .check("signing-keys", true, move || {
-                let are_loaded = keys.are_loaded();
-                async move { are_loaded.then_some(()).ok_or("not loaded yet".to_owned()) }
-            })
-            // Without these three people who are signed in go on working.
-            .check("redis", false, move || {
-                let cache = cache.clone();
-                async move { cache.ping().await.map_err(|_cause| does_not_answer()) }
-            })
-            .check("rabbitmq", false, move || {
-                let is_up = broker.is_up();
-                async move { is_up.then_some(()).ok_or("not connected".to_owned()) }
-            })
+            // Without it nobody new comes in, but people who are signed in go on.
             .check("tenant-service", false, move || {
                 let asked = http.get(tenant_service.clone()).send();
                 async move {
                     match asked.await {
                         Ok(answer) if answer.status().is_success() => Ok(()),
-                        _ => Err(does_not_answer()),
+                        _ => Err("does not answer".to_owned()),
                     }
                 }
             })
-            .draining_on(shutdown.soft())
             .build())
     }
 
-    fn workers(self, settings: &Settings, sessions: Sessions) -> Workers {
-        let consumers = Consumers::new(self.broker.clone(), self.broker_state.clone())
+    fn keeper(&self, settings: &Settings) -> anyhow::Result<KeyKeeper> {
+        let lifetime = chrono::Duration::from_std(settings.tokens.lifetime())?;
+        Ok(KeyKeeper {
+            db: self.backing.db.clone(),
+            vault: Arc::clone(&self.backing.vault),
+            keys: self.signing_keys.clone(),
+            role: ROLE,
+            keep_retired: lifetime + chrono::Duration::minutes(1),
+        })
+    }
+
+    fn consumers(&self, sessions: &Sessions) -> Consumers {
+        self.backing
+            .consumers()
             .subscribe(
                 consumers::tenant_cache_queue(),
                 1,
@@ -369,32 +303,35 @@ impl Parts {
                 1,
                 EndSessions {
                     sessions: sessions.clone(),
-                    tenants: self.tenants,
+                    tenants: self.tenants.clone(),
                 },
-            );
-        let lifetime = chrono::Duration::from_std(settings.tokens.lifetime()).unwrap_or_default();
-        Workers {
-            relay: Relay::new(
-                self.db.clone(),
-                self.broker,
-                self.broker_state,
-                SOURCE.role,
-                self.waker,
-            ),
-            keeper: KeyKeeper {
-                db: self.db.clone(),
-                vault: self.vault,
-                keys: self.signing_keys,
-                clock: self.clock,
-                publish_retired: lifetime + chrono::Duration::seconds(60),
-            },
-            db: self.db,
-            sessions,
-            consumers,
-        }
+            )
     }
 }
 
-fn does_not_answer() -> String {
-    "does not answer".to_owned()
+fn rules(settings: &Settings) -> anyhow::Result<SignInRules> {
+    let genesys = &settings.genesys;
+    Ok(SignInRules {
+        regions: genesys.sign_in_regions(),
+        redirect_uri: Url::parse(&genesys.redirect_uri).context("genesys.redirect_uri")?,
+        origins: settings.portal_origins(),
+        roles: genesys.role_map(),
+        use_pkce: genesys.use_pkce,
+        allow_trustees: genesys.allow_trustees,
+        per_address_per_minute: settings.sign_in.per_address_per_minute,
+        times: settings.sessions.times(),
+    })
+}
+
+fn web_settings(settings: &Settings, rules: &SignInRules) -> WebSettings {
+    let regions = rules.regions.iter();
+    WebSettings {
+        secure_cookies: settings.cookies.secure,
+        portal_origin: settings.portal.origin.clone(),
+        api_origin: settings.portal.api_origin.clone(),
+        regions: regions
+            .map(|(region, _)| region.name().to_owned())
+            .collect(),
+        session_seconds: rules.times.absolute.num_seconds(),
+    }
 }

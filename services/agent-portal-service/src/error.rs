@@ -169,7 +169,7 @@ impl From<ProfileError> for ApiError {
 /// The keys are not loaded yet, so nothing can be signed or checked.
 pub(crate) fn not_ready() -> ApiError {
     ApiError::unavailable(
-        "SERVICE_STARTING",
+        "STARTING",
         "The service is starting; try again in a moment.",
         RETRY_AFTER,
     )

@@ -2,5 +2,3 @@
 
 pub(crate) mod consumers;
 pub(crate) mod produced;
-
-pub(crate) use produced::SOURCE;

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Who publishes.
-pub(crate) const SOURCE: Source = Source {
+const SOURCE: Source = Source {
     role: ROLE,
     uri: "/services/agent-portal-service",
 };

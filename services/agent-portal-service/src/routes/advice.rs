@@ -93,7 +93,7 @@ const TABLE: &[(&[&str], &str, &str)] = &[
     ),
     (
         &[
-            "SERVICE_STARTING",
+            "STARTING",
             "SIGN_IN_UNAVAILABLE",
             "TENANT_DIRECTORY_UNAVAILABLE",
             "DATABASE_UNAVAILABLE",

@@ -2,7 +2,7 @@
 
 use actix_web::{delete, get, post, web};
 use chrono::{DateTime, Utc};
-use portal_auth::Caller;
+use portal_auth::{Caller, Guarded};
 use portal_service_kit::{
     ApiError,
     http::{RequestId, ValidJson, ValidPath},
@@ -217,13 +217,12 @@ pub(crate) async fn list_sessions(
 )]
 #[delete("/api/agents/auth/sessions/{session_id}")]
 pub(crate) async fn end_session(
-    caller: Caller,
+    Guarded(caller, ValidPath(session_id)): Guarded<Caller, ValidPath<SessionId>>,
     state: web::Data<AppState>,
     request_id: RequestId,
-    session_id: ValidPath<SessionId>,
 ) -> Result<web::Json<EndedView>, ApiError> {
     let cause = Cause::request(&request_id);
-    let ending = Ending::One(session_id.0);
+    let ending = Ending::One(session_id);
     state.sessions.end(&owner(caller), ending, &cause).await?;
     Ok(web::Json(EndedView {
         message: "The session has ended.",

@@ -4,7 +4,6 @@ mod genesys_tokens;
 pub(crate) mod profiles;
 pub(crate) mod sessions;
 pub(crate) mod sign_in;
-pub(crate) mod signing_keys;
 pub(crate) mod token_keys;
 
 use portal_events::EventContext;

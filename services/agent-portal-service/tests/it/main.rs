@@ -14,6 +14,7 @@ mod directory;
 mod openapi;
 mod operations;
 mod portal;
+mod process;
 mod profile;
 mod refresh;
 mod refusals;

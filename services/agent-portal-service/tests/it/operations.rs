@@ -1,18 +1,14 @@
 //! Start, health, metrics, sub-commands.
 
-use std::process::Command;
-
 use portal_sandbox::seed;
 use portal_test_harness::{ServiceRole, TestDb, eventually};
 use serde_json::Value;
 
-use crate::world::World;
-
-fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_agent-portal-service"));
-    command.env_clear();
-    command
-}
+use crate::{
+    directory::SERVICE_KEY,
+    process::{Process, command},
+    world::World,
+};
 
 #[test]
 fn a_missing_secret_is_named_and_the_process_ends() {
@@ -52,13 +48,100 @@ fn the_document_can_be_printed_without_any_setting() {
     assert_eq!(document["info"]["title"], "agent-portal-service");
 }
 
-#[test]
-fn a_service_that_is_not_there_is_not_healthy() {
+#[tokio::test(flavor = "multi_thread")]
+async fn sub_commands_answer_for_containers_and_operators() {
+    let world = World::start().await;
+    let address = world.api.strip_prefix("http://").unwrap();
+    for (bind, code) in [(address, 0), ("127.0.0.1:1", 1)] {
+        let output = command()
+            .arg("healthcheck")
+            .envs(world.environment())
+            .env("AGENT_PORTAL__HTTP__BIND", bind)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(code), "{bind}: {output:?}");
+    }
     let output = command()
-        .args(["healthcheck", "--url", "http://127.0.0.1:1"])
+        .arg("check-config")
+        .envs(world.environment())
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert!(output.status.success(), "{output:?}");
+    let settings = String::from_utf8(output.stdout).unwrap();
+    assert!(settings.contains("lifetime_seconds: 300"), "{settings}");
+    for secret in SECRETS {
+        assert!(!settings.contains(secret), "{settings}");
+    }
+}
+
+/// From the settings of [`World`].
+const SECRETS: [&str; 3] = [
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    seed::CONFIDENTIAL_CLIENT_SECRET,
+    SERVICE_KEY,
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_hold_no_secret_and_no_name() {
+    let mut world = World::prepare(&[("TELEMETRY__LOG", "debug")]);
+    let log = std::env::temp_dir().join(format!("{}.log", uuid::Uuid::now_v7()));
+    let process = Process::start_logging_to(&world, &log);
+    let addresses = eventually("the addresses in the log", async || {
+        let lines = std::fs::read_to_string(&log).unwrap();
+        let line = lines.lines().find(|line| line.contains("listening\""))?;
+        serde_json::from_str::<Value>(line).ok()
+    })
+    .await;
+    let url = |name: &str| format!("http://{}", addresses[name].as_str().unwrap());
+    (world.api, world.portal) = (url("api"), url("portal"));
+    world.is_ready(&world.api).await;
+
+    // Let in, refused, refreshed, reused, ended: every way leaves its own lines.
+    let browser = world.browser();
+    let callback = world
+        .to_callback(&browser, &format!("login_hint={}", seed::ACME_AGENT))
+        .await;
+    let page = browser.get(&callback).await;
+    let message = page.outcome()["message"].clone();
+    let text = |name: &str| message[name].as_str().unwrap().to_owned();
+    world.sign_in_page(seed::INITECH_AGENT).await;
+    let refresh = text("refreshToken");
+    let (_, first) = world.refresh(&refresh).await;
+    let next = first["refreshToken"].as_str().unwrap().to_owned();
+    let (_, second) = world.refresh(&next).await;
+    world.refresh(&refresh).await;
+    world.refresh("rt_canary").await;
+    let person = world.sign_in(seed::ACME_AGENT).await;
+    let logout = "/api/agents/auth/logout";
+    world
+        .call(reqwest::Method::POST, logout, &person.access)
+        .await;
+    drop(process);
+
+    let lines = std::fs::read_to_string(&log).unwrap();
+    std::fs::remove_file(&log).unwrap();
+    assert!(lines.contains("a refresh token was used twice"), "{lines}");
+    assert!(lines.contains("request refused"), "{lines}");
+    let parameter = |name| crate::browser::parameter(&callback.parse().unwrap(), name).unwrap();
+    let tail = |token: &str| token.rsplit('.').next().unwrap().to_owned();
+    let hidden = [
+        parameter("code"),
+        parameter("state"),
+        browser.cookie("ap_login").unwrap(),
+        text("accessToken"),
+        tail(&refresh),
+        tail(&next),
+        tail(second["refreshToken"].as_str().unwrap()),
+        person.access,
+        "rt_canary".to_owned(),
+        "acme.example".to_owned(),
+        "initech.example".to_owned(),
+        "Alice".to_owned(),
+    ];
+    for secret in hidden.iter().map(String::as_str).chain(SECRETS) {
+        let line = lines.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "{secret}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,7 +166,7 @@ async fn the_service_waits_not_ready_until_the_schema_is_there() {
         let (status, body) = report(url).await;
         assert_eq!(status, 503, "{body}");
         assert_eq!(body["dependencies"]["schema"]["status"], "down");
-        assert_eq!(body["dependencies"]["signing-keys"]["status"], "down");
+        assert_eq!(body["dependencies"]["signing_keys"]["status"], "down");
         assert_eq!(body["dependencies"]["database"]["status"], "up");
         let live = world
             .http
@@ -113,7 +196,7 @@ async fn the_service_waits_not_ready_until_the_schema_is_there() {
         "rabbitmq",
         "redis",
         "schema",
-        "signing-keys",
+        "signing_keys",
         "tenant-service",
     ];
     eventually("every dependency", async || {

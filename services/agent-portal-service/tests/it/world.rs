@@ -120,6 +120,10 @@ impl World {
             .insert(format!("AGENT_PORTAL__{key}"), value.to_owned());
     }
 
+    pub(crate) fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
+    }
+
     pub(crate) fn settings(&self) -> Settings {
         Settings::load_from(&self.environment).unwrap()
     }
@@ -138,12 +142,16 @@ impl World {
     /// One more replica of the service in this process; answers where it is.
     pub(crate) async fn run_service(&self) -> (String, String) {
         let (api, portal) = self.spawn_service();
+        self.is_ready(&api).await;
+        (api, portal)
+    }
+
+    pub(crate) async fn is_ready(&self, api: &str) {
         eventually("the service to be ready", async || {
             let answer = self.http.get(format!("{api}/health/ready")).send();
             answer.await.ok()?.status().is_success().then_some(())
         })
         .await;
-        (api, portal)
     }
 
     pub(crate) fn stop_service(&mut self) {
