@@ -22,8 +22,10 @@ trap 'rm -rf "$WORK"' EXIT
 check_format() { cargo fmt --all --check; }
 
 check_shell() {
-  mapfile -t scripts < <(git ls-files -co --exclude-standard '*.sh' .ci/run)
-  shellcheck -x "${scripts[@]}"
+  local -a scripts
+  mapfile -t scripts < <(find . \( -name target -o -name .tools -o -name .local -o -name node_modules \) -prune \
+    -o -name '*.sh' -print)
+  shellcheck -x "${scripts[@]}" .ci/run
 }
 
 check_yaml() { yamllint --strict .; }
