@@ -1,6 +1,7 @@
 //! The agent portal's pages and their assets.
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use portal_service_kit::{ApiError, http::RequestId};
 
 use super::{
@@ -143,10 +144,8 @@ fn serve_asset(request: &HttpRequest, name: &str) -> HttpResponse {
             "There is nothing at this address.",
         ));
     };
-    let etag = format!(
-        "\"{}\"",
-        portal_auth::sha256_hex(&String::from_utf8_lossy(&file.data))
-    );
+    let digest = URL_SAFE_NO_PAD.encode(file.metadata.sha256_hash());
+    let etag = format!("\"{digest}\"");
     let known = request.headers().get(header::IF_NONE_MATCH);
     let is_known = known.is_some_and(|value| value.as_bytes() == etag.as_bytes());
     let mut response = if is_known {

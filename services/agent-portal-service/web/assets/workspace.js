@@ -51,7 +51,7 @@ function validate() {
   const used = length(text.value);
   let message = "";
   if (text.value.trim() === "") message = "Write a message.";
-  else if (used > MAX_TEXT) message = `The message is ${(used - MAX_TEXT).toLocaleString("en")} characters too long.`;
+  else if (used > MAX_TEXT) message = `The message is too long by ${(used - MAX_TEXT).toLocaleString("en")}; ${MAX_TEXT.toLocaleString("en")} characters fit.`;
   setError(text, message);
   return form.querySelector('[aria-invalid="true"]');
 }
