@@ -37,7 +37,7 @@ pub(super) struct LoginRequest {
     )
 )]
 #[post("/api/admin/auth/login")]
-pub(super) async fn login(
+pub(super) async fn login_admin(
     body: ValidJson<LoginRequest>,
     Started(state): Started,
     request_id: RequestId,

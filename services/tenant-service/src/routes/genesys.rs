@@ -33,7 +33,7 @@ use crate::{
     )
 )]
 #[get("/api/tenants/by-genesys-org/{genesys_org_id}")]
-pub(super) async fn find_by_org(
+pub(super) async fn find_tenant_by_genesys_org(
     caller: Optional<Privileged>,
     Started(state): Started,
     org: ValidPath<String>,
@@ -83,7 +83,7 @@ pub(super) struct MapGenesysOrgRequest {
     )
 )]
 #[put("/api/tenants/{tenant_id}/genesys-org")]
-pub(super) async fn map_org(
+pub(super) async fn map_genesys_org(
     Guarded(admin, (id, body)): Guarded<
         PlatformAdmin,
         (ValidPath<TenantId>, ValidJson<MapGenesysOrgRequest>),

@@ -34,18 +34,18 @@ struct Document;
 pub fn configure(config: &mut ServiceConfig<'_>) {
     config
         // Before the paths that begin with a tenant's id.
-        .service(genesys::find_by_org)
-        .service(genesys::map_org)
-        .service(tenants::create)
-        .service(tenants::list)
-        .service(tenants::read)
-        .service(tenants::update)
-        .service(tenants::delete)
-        .service(whatsapp::read)
-        .service(whatsapp::write)
-        .service(whatsapp::remove)
-        .service(whatsapp::sending_profile)
-        .service(admin_auth::login);
+        .service(genesys::find_tenant_by_genesys_org)
+        .service(genesys::map_genesys_org)
+        .service(tenants::create_tenant)
+        .service(tenants::list_tenants)
+        .service(tenants::get_tenant)
+        .service(tenants::update_tenant)
+        .service(tenants::delete_tenant)
+        .service(whatsapp::get_whatsapp)
+        .service(whatsapp::write_whatsapp)
+        .service(whatsapp::remove_whatsapp)
+        .service(whatsapp::get_sending_profile)
+        .service(admin_auth::login_admin);
 }
 
 /// The OpenAPI document.

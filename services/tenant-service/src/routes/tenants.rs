@@ -75,7 +75,7 @@ impl TryFrom<CreateTenantRequest> for NewTenant {
     )
 )]
 #[post("/api/tenants")]
-pub(super) async fn create(
+pub(super) async fn create_tenant(
     Guarded(admin, body): Guarded<PlatformAdmin, ValidJson<CreateTenantRequest>>,
     Started(state): Started,
     request_id: RequestId,
@@ -117,7 +117,7 @@ pub(super) struct ListTenantsQuery {
     )
 )]
 #[get("/api/tenants")]
-pub(super) async fn list(
+pub(super) async fn list_tenants(
     Guarded(_admin, query): Guarded<PlatformAdmin, ValidQuery<ListTenantsQuery>>,
     Started(state): Started,
 ) -> Result<HttpResponse, ApiError> {
@@ -163,7 +163,7 @@ pub(super) async fn list(
     )
 )]
 #[get("/api/tenants/{tenant_id}")]
-pub(super) async fn read(
+pub(super) async fn get_tenant(
     Guarded(_admin, id): Guarded<PlatformAdmin, ValidPath<TenantId>>,
     Started(state): Started,
 ) -> Result<HttpResponse, ApiError> {
@@ -230,7 +230,7 @@ impl TryFrom<UpdateTenantRequest> for TenantChanges {
     )
 )]
 #[patch("/api/tenants/{tenant_id}")]
-pub(super) async fn update(
+pub(super) async fn update_tenant(
     Guarded(admin, (id, body)): Guarded<
         PlatformAdmin,
         (ValidPath<TenantId>, ValidJson<UpdateTenantRequest>),
@@ -257,7 +257,7 @@ pub(super) async fn update(
     )
 )]
 #[delete("/api/tenants/{tenant_id}")]
-pub(super) async fn delete(
+pub(super) async fn delete_tenant(
     Guarded(admin, id): Guarded<PlatformAdmin, ValidPath<TenantId>>,
     Started(state): Started,
     request_id: RequestId,

@@ -82,7 +82,7 @@ impl TryFrom<WriteWhatsappRequest> for NewWhatsappAccount {
     )
 )]
 #[put("/api/tenants/{tenant_id}/whatsapp")]
-pub(super) async fn write(
+pub(super) async fn write_whatsapp(
     Guarded(admin, (id, body)): Guarded<
         PlatformAdmin,
         (ValidPath<TenantId>, ValidJson<WriteWhatsappRequest>),
@@ -110,7 +110,7 @@ pub(super) async fn write(
     )
 )]
 #[get("/api/tenants/{tenant_id}/whatsapp")]
-pub(super) async fn read(
+pub(super) async fn get_whatsapp(
     Guarded(_admin, id): Guarded<PlatformAdmin, ValidPath<TenantId>>,
     Started(state): Started,
 ) -> Result<HttpResponse, ApiError> {
@@ -131,7 +131,7 @@ pub(super) async fn read(
     )
 )]
 #[delete("/api/tenants/{tenant_id}/whatsapp")]
-pub(super) async fn remove(
+pub(super) async fn remove_whatsapp(
     Guarded(admin, id): Guarded<PlatformAdmin, ValidPath<TenantId>>,
     Started(state): Started,
     request_id: RequestId,
@@ -154,7 +154,7 @@ pub(super) async fn remove(
     )
 )]
 #[get("/api/tenants/{tenant_id}/sending-profile")]
-pub(super) async fn sending_profile(
+pub(super) async fn get_sending_profile(
     Guarded(_service, id): Guarded<ServiceCaller, ValidPath<TenantId>>,
     Started(state): Started,
 ) -> Result<HttpResponse, ApiError> {
