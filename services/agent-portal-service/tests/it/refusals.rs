@@ -250,7 +250,7 @@ async fn an_organization_without_a_tenant_is_told_so_in_the_contracts_words() {
             "genesys_org_id": seed::INITECH_ORG_ID,
             "genesys_user_id": seed::user_id(seed::INITECH_AGENT),
             "genesys_region": "sandbox",
-            "hint": format!("portalctl tenant map-org TENANT_ID {}", seed::INITECH_ORG_ID),
+            "hint": format!("PUT /api/tenants/TENANT_ID/genesys-org with genesys_org_id {}", seed::INITECH_ORG_ID),
         })
     );
     // Genesys' token is not kept: it is given back.
@@ -278,7 +278,10 @@ async fn a_suspended_or_deleted_tenants_people_stay_outside() {
     refused(&world, &page, 403, "TENANT_SUSPENDED", sentence);
     let (line, details) = audit(&world);
     assert_eq!(line, "acme_corp|anonymous|session.start|refused");
-    assert_eq!(details["hint"], "portalctl tenant resume acme_corp");
+    assert_eq!(
+        details["hint"],
+        "PATCH /api/tenants/acme_corp with status active"
+    );
 
     world
         .directory
@@ -350,7 +353,10 @@ async fn a_person_known_in_another_tenant_is_refused_in_the_contracts_words() {
     assert_eq!(line, "acme_corp|anonymous|session.start|refused");
     assert_eq!(
         details["hint"],
-        format!("portalctl user move {genesys_id} acme_corp")
+        format!(
+            "genesys_users links {genesys_id} to another tenant than acme_corp: \
+             find out which is right"
+        )
     );
 }
 

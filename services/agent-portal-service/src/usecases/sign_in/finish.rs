@@ -377,19 +377,21 @@ fn hint(refusal: Refusal, identity: &Identity, tenant: Option<&TenantId>) -> Opt
     let org = &identity.organization.id;
     let user = &identity.user_id;
     match (refusal, tenant) {
-        (Refusal::UnknownTenant, _) => Some(format!("portalctl tenant map-org TENANT_ID {org}")),
-        (Refusal::KnownElsewhere, Some(tenant)) => {
-            Some(format!("portalctl user move {user} {tenant}"))
-        }
+        (Refusal::UnknownTenant, _) => Some(format!(
+            "PUT /api/tenants/TENANT_ID/genesys-org with genesys_org_id {org}"
+        )),
+        (Refusal::KnownElsewhere, Some(tenant)) => Some(format!(
+            "genesys_users links {user} to another tenant than {tenant}: find out which is right"
+        )),
         (Refusal::TenantSuspended, Some(tenant)) => {
-            Some(format!("portalctl tenant resume {tenant}"))
+            Some(format!("PATCH /api/tenants/{tenant} with status active"))
         }
         (Refusal::WrongRegion, Some(tenant)) => Some(format!(
-            "portalctl tenant map-org {tenant} {org} --region REGION"
+            "PATCH /api/tenants/{tenant} with the genesys_region of organization {org}"
         )),
-        (Refusal::UserDeactivated, Some(tenant)) => {
-            Some(format!("portalctl user activate {user} --tenant {tenant}"))
-        }
+        (Refusal::UserDeactivated, Some(tenant)) => Some(format!(
+            "genesys_users.is_active is false for {user} of {tenant}"
+        )),
         _ => None,
     }
 }
