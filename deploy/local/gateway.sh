@@ -11,7 +11,7 @@ gateway_files() {
   local home=$1 port=$2 source=$REPO/deploy/gateway
   mkdir -p "$home/docs"
   cp "$source/nginx.conf" "$source/docs_headers.conf" "$home/"
-  cp "$source"/docs/* "$home/docs/"
+  cp -R "$source"/docs/. "$home/docs/"
   # The same ports as in compose, on this machine instead of by container name.
   sed -E 's/server [a-z-]+:/server 127.0.0.1:/' "$source/compose/upstreams.conf" >"$home/upstreams.conf"
   printf 'listen 127.0.0.1:%s;\nroot %s;\n' "$port" "$home" >"$home/server.conf"

@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use portal_types::{ConversationId, MessageId, Role, SessionId, TenantId, UserId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// What an event says.
-pub trait EventData: Serialize + DeserializeOwned + Send + Sync + 'static {
+pub trait EventData: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {
     /// The event type, which is the routing key.
     const TYPE: &'static str;
     /// The version of the data.
@@ -18,7 +19,7 @@ macro_rules! event {
     ($(#[$doc:meta])* $name:ident = $type:literal, subject $subject:ident,
      { $($(#[$field_attr:meta])* $field:ident: $field_type:ty,)* }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
         #[allow(missing_docs, clippy::allow_attributes, reason = "the fields are the event contract's")]
         pub struct $name {
             $($(#[$field_attr])* pub $field: $field_type,)*
@@ -122,7 +123,8 @@ event!(
 );
 
 /// Who sent a message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub struct SentBy {
     /// `user`, `api_key` or `service`.
     pub kind: String,
@@ -173,7 +175,8 @@ status_event!(
 );
 
 /// Why a message failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub struct MessageError {
     /// Meta's code, when Meta gave one.
     pub code: Option<i64>,

@@ -6,7 +6,7 @@ use portal_service_kit::telemetry::propagation;
 use portal_types::{EventId, TenantId};
 use serde::{Deserialize, Serialize};
 
-use crate::{catalogue::EventData, topology};
+use crate::{asyncapi, catalogue::EventData, topology};
 
 /// Who publishes: the database role, which the outbox checks, and the CloudEvents source.
 #[derive(Debug, Clone, Copy)]
@@ -89,7 +89,7 @@ pub fn outbox_event<E: EventData>(
         "subject": subject,
         "time": time.to_rfc3339_opts(SecondsFormat::Micros, true),
         "datacontenttype": "application/json",
-        "dataschema": format!("urn:agent-portal:schema:{}:v{}", E::TYPE, E::VERSION),
+        "dataschema": asyncapi::data_schema::<E>(),
         "tenantid": tenant,
         "data": serde_json::to_value(data).map_err(|error| portal_db::DbError::Other(Box::new(error)))?,
     });

@@ -5,6 +5,7 @@
 //! [`Consumers`] hands deliveries to a [`Handler`] and acknowledges them after it is done.
 #![warn(missing_docs)]
 
+pub mod asyncapi;
 mod broker;
 pub mod catalogue;
 mod consumer;

@@ -9,4 +9,4 @@ mod start;
 
 pub use backing::Backing;
 pub use cli::{Service, run};
-pub use start::{spawn_loop, wait_for_schema};
+pub use start::{run_to_end, spawn_loop, wait_for_schema};

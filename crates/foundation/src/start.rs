@@ -1,9 +1,9 @@
-//! What happens between start and work.
+//! From the start to the work, and from the work to the end.
 
 use std::time::Duration;
 
 use portal_db::{Db, SchemaState};
-use portal_service_kit::lifecycle::Tasks;
+use portal_service_kit::{lifecycle::Tasks, telemetry::Telemetry};
 use tokio_util::sync::CancellationToken;
 
 const POLL: Duration = Duration::from_millis(500);
@@ -45,4 +45,13 @@ pub fn spawn_loop(
         work.await;
         Ok(())
     });
+}
+
+/// Waits for the order to stop and then for the tasks, at most `grace`; sends the last spans.
+pub async fn run_to_end(tasks: Tasks, grace: Duration, telemetry: Telemetry) -> anyhow::Result<()> {
+    let outcome = tasks.join(grace).await;
+    if let Err(error) = tokio::task::spawn_blocking(move || telemetry.shutdown()).await {
+        tracing::warn!(%error, "telemetry could not be flushed");
+    }
+    Ok(outcome?)
 }

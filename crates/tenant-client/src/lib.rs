@@ -2,8 +2,8 @@
 //!
 //! Answers are remembered for half a minute, so that sign-ins and sends do not wait for
 //! tenant-service; while it cannot be reached, what it last said holds for up to an hour
-//! ([`CachePolicy`]). A consumer of `tenant.*` events calls [`TenantClient::invalidate`], which
-//! makes changes take effect at once.
+//! ([`CachePolicy`]). [`ForgetTenant`], subscribed to [`change_queue`], makes
+//! changes take effect at once.
 //!
 //! Tokens arrive sealed and stay sealed here: the caller opens
 //! [`WhatsAppProfile::sealed_access_token`] with the vault, bound to table
@@ -13,10 +13,12 @@
 
 mod client;
 mod error;
+mod freshness;
 mod memory;
 mod model;
 
 pub use client::{InvalidBaseUrl, TenantClient};
 pub use error::TenantClientError;
+pub use freshness::{ForgetTenant, change_queue};
 pub use memory::CachePolicy;
 pub use model::{SendingProfile, TenantRecord, TenantStatus, TokenStatus, WhatsAppProfile};

@@ -10,8 +10,9 @@ macro_rules! uuid_id {
         $(#[$doc])*
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-            utoipa::ToSchema,
+            utoipa::ToSchema, schemars::JsonSchema,
         )]
+        #[schemars(inline)]
         #[serde(transparent)]
         #[schema(value_type = Uuid)]
         pub struct $name(Uuid);
@@ -72,8 +73,20 @@ uuid_id!(
 );
 
 /// A tenant's id: 1 to 255 characters of `a-z A-Z 0-9 _ . -`, beginning with a letter or digit.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, utoipa::ToSchema)]
+#[derive(
+    Debug,
+    Clone,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    utoipa::ToSchema,
+    schemars::JsonSchema,
+)]
 #[serde(transparent)]
+#[schemars(inline)]
 #[schema(value_type = String, max_length = 255, pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]*$", examples("acme_corp"))]
 pub struct TenantId(String);
 

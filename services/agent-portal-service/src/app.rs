@@ -6,7 +6,9 @@ use actix_web::web;
 use anyhow::Context as _;
 use portal_auth::{Authenticator, Issuer, KeySource, Revocations, SigningKeys, Verifier};
 use portal_events::Consumers;
-use portal_foundation::{Backing, signing_keys::KeyKeeper, spawn_loop, wait_for_schema};
+use portal_foundation::{
+    Backing, run_to_end, signing_keys::KeyKeeper, spawn_loop, wait_for_schema,
+};
 use portal_genesys::{GenesysClient, RetryPolicy};
 use portal_service_kit::{
     health::Health,
@@ -15,14 +17,14 @@ use portal_service_kit::{
     server::{Server, ServerOptions},
     telemetry::{self, Telemetry},
 };
-use portal_tenant_client::{CachePolicy, TenantClient};
+use portal_tenant_client::{CachePolicy, ForgetTenant, TenantClient, change_queue};
 use portal_types::{Clock, SystemClock};
 use url::Url;
 
 use crate::{
     ROLE, SERVICE,
     config::Settings,
-    events::consumers::{self, EndSessions, ForgetTenant},
+    events::consumers::{self, EndSessions},
     jobs, routes,
     state::{AppState, WebSettings},
     usecases::{
@@ -139,12 +141,7 @@ impl App {
             }
             stop.cancelled().await;
         });
-        let outcome = tasks.join(self.grace).await;
-        let telemetry = self.telemetry;
-        if let Err(error) = tokio::task::spawn_blocking(move || telemetry.shutdown()).await {
-            tracing::warn!(%error, "telemetry could not be flushed");
-        }
-        Ok(outcome?)
+        run_to_end(tasks, self.grace, self.telemetry).await
     }
 }
 
@@ -294,7 +291,7 @@ impl Parts {
         self.backing
             .consumers()
             .subscribe(
-                consumers::tenant_cache_queue(),
+                change_queue("agent-portal-service.tenant-cache"),
                 1,
                 ForgetTenant(self.tenants.clone()),
             )

@@ -8,14 +8,14 @@ use opentelemetry::metrics::Counter;
 use portal_auth::{Authenticator, JwksClient, JwksOptions, KeySource, Revocations, Verifier};
 use portal_db::Db;
 use portal_events::{Consumers, Relay};
-use portal_foundation::{Backing, spawn_loop, wait_for_schema};
+use portal_foundation::{Backing, run_to_end, spawn_loop, wait_for_schema};
 use portal_service_kit::{
     http_client::{self, ClientOptions},
     lifecycle::{Shutdown, Tasks},
     server::{Server, ServerOptions},
-    telemetry,
+    telemetry::{self, Telemetry},
 };
-use portal_tenant_client::{CachePolicy, TenantClient};
+use portal_tenant_client::{CachePolicy, ForgetTenant, TenantClient, change_queue};
 use portal_whatsapp::{GraphClient, callback::CallbackKey};
 use tokio::sync::Notify;
 
@@ -23,7 +23,7 @@ use crate::{
     config::Settings,
     events::{
         SOURCE,
-        consumers::{self, DeliverHints, ForgetTenant, ResumeTenant},
+        consumers::{self, DeliverHints, ResumeTenant},
     },
     jobs, routes,
     state::{AppState, WebhookDoor},
@@ -44,6 +44,7 @@ pub struct App {
     addr: SocketAddr,
     workers: Workers,
     shutdown: Shutdown,
+    telemetry: Telemetry,
     grace: Duration,
 }
 
@@ -73,7 +74,7 @@ impl App {
         let options = ServerOptions {
             http: settings.http.clone(),
             health,
-            telemetry,
+            telemetry: telemetry.clone(),
             openapi: Some(routes::document()),
         };
         let server = Server::bind(&settings.http.bind, &options, move |config| {
@@ -88,6 +89,7 @@ impl App {
             server,
             workers: parts.workers(settings),
             shutdown,
+            telemetry,
             grace: settings.http.shutdown_grace() + settings.graph_timeout(),
         })
     }
@@ -117,8 +119,7 @@ impl App {
             stop.cancelled().await;
             Ok(())
         });
-        tasks.join(self.grace).await?;
-        Ok(())
+        run_to_end(tasks, self.grace, self.telemetry).await
     }
 }
 
@@ -148,7 +149,7 @@ impl Workers {
 /// What several parts of the service share.
 struct Parts {
     backing: Backing,
-    tenants: Arc<TenantClient>,
+    tenants: TenantClient,
     graph: GraphClient,
     callback_key: CallbackKey,
     internal_http: reqwest::Client,
@@ -188,7 +189,7 @@ impl Parts {
         .context("tenant_service.url")?;
         Ok(Self {
             backing,
-            tenants: Arc::new(tenants),
+            tenants,
             graph: GraphClient::new(
                 graph_http,
                 settings.meta.graph_url.clone(),
@@ -221,7 +222,7 @@ impl Parts {
             db: self.backing.db.clone(),
             acceptor: Acceptor {
                 db: self.backing.db.clone(),
-                tenants: Arc::clone(&self.tenants),
+                tenants: self.tenants.clone(),
                 relay: self.backing.waker.clone(),
                 time_to_live: seconds(settings.delivery.time_to_live_seconds),
                 idempotency_window: seconds(settings.idempotency.window_seconds),
@@ -238,16 +239,16 @@ impl Parts {
 
     fn workers(self, settings: &Settings) -> Workers {
         let mut consumers = self.backing.consumers().subscribe(
-            consumers::tenant_cache_queue(),
+            change_queue("outbound-message-service.tenant-cache"),
             1,
-            ForgetTenant(Arc::clone(&self.tenants)),
+            ForgetTenant(self.tenants.clone()),
         );
         let delivery = &settings.delivery;
         let mut sweeper = None;
         if delivery.enabled {
             let deliverer = Deliverer {
                 db: self.backing.db.clone(),
-                tenants: Arc::clone(&self.tenants),
+                tenants: self.tenants.clone(),
                 vault: Arc::clone(&self.backing.vault),
                 graph: self.graph,
                 callback_key: self.callback_key.clone(),
@@ -267,7 +268,7 @@ impl Parts {
                     1,
                     ResumeTenant {
                         db: self.backing.db.clone(),
-                        tenants: Arc::clone(&self.tenants),
+                        tenants: self.tenants.clone(),
                         sweep_now: Arc::clone(&self.sweep_now),
                     },
                 );

@@ -8,7 +8,9 @@ use portal_auth::{
     Authenticator, Issuer, KeySource, Passwords, Revocations, ServiceKeys, SigningKeys, Verifier,
 };
 use portal_events::Consumers;
-use portal_foundation::{Backing, signing_keys::KeyKeeper, spawn_loop, wait_for_schema};
+use portal_foundation::{
+    Backing, run_to_end, signing_keys::KeyKeeper, spawn_loop, wait_for_schema,
+};
 use portal_service_kit::{
     health::Health,
     lifecycle::{Shutdown, Tasks},
@@ -146,12 +148,7 @@ impl App {
             }
             stop.cancelled().await;
         });
-        let outcome = tasks.join(self.grace).await;
-        let telemetry = self.telemetry;
-        if let Err(error) = tokio::task::spawn_blocking(move || telemetry.shutdown()).await {
-            tracing::warn!(%error, "telemetry could not be flushed");
-        }
-        Ok(outcome?)
+        run_to_end(tasks, self.grace, self.telemetry).await
     }
 }
 

@@ -10,9 +10,11 @@
 )]
 
 mod database;
+mod events;
 mod eventually;
 
 pub use database::{ServiceRole, TestDb};
+pub use events::{CaughtEvent, EventListener, publish_event};
 pub use eventually::eventually;
 
 /// The names that keep one test's queues and keys apart from another's.
@@ -32,6 +34,11 @@ impl Isolation {
             rabbitmq_namespace: format!("t{id}."),
             redis_key_prefix: format!("t{id}:"),
         }
+    }
+
+    /// The full name of the exchange for events.
+    pub fn events_exchange(&self) -> String {
+        format!("{}agent-portal.events", self.rabbitmq_namespace)
     }
 }
 

@@ -7,6 +7,8 @@
     reason = "tests"
 )]
 
+mod asyncapi;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},

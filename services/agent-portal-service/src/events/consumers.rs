@@ -23,15 +23,6 @@ pub(crate) fn tenant_queue() -> QueueSpec {
     }
 }
 
-/// Changes of tenants, for this process' cache.
-pub(crate) fn tenant_cache_queue() -> QueueSpec {
-    QueueSpec {
-        name: "agent-portal-service.tenant-cache",
-        kind: QueueKind::PerProcess,
-        bindings: vec![(EVENTS, "tenant.#")],
-    }
-}
-
 /// What the envelope says is enough: the event's type is the routing key.
 #[derive(Deserialize)]
 struct AnyTenantData {}
@@ -65,22 +56,6 @@ impl Handler for EndSessions {
         match ended {
             Ok(()) => Handled::Done,
             Err(error) => Handled::Retry(error.into()),
-        }
-    }
-}
-
-/// Drops what this process remembers of a tenant.
-pub(crate) struct ForgetTenant(pub(crate) TenantClient);
-
-#[async_trait]
-impl Handler for ForgetTenant {
-    async fn handle(&self, delivery: &Delivery) -> Handled {
-        match Envelope::<AnyTenantData>::parse(&delivery.body) {
-            Ok(event) => {
-                self.0.invalidate(&event.tenantid).await;
-                Handled::Done
-            }
-            Err(error) => Handled::Reject(error.into()),
         }
     }
 }

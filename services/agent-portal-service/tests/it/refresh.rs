@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use portal_sandbox::seed;
 use portal_tenant_client::TenantStatus;
+use portal_test_harness::CaughtEvent;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -33,7 +34,11 @@ async fn a_refresh_gives_new_tokens_of_the_same_session() {
         .await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(profile["user_id"], person.agent["user_id"]);
-    let (kind, event) = events.next().await;
+    let CaughtEvent {
+        routing_key: kind,
+        envelope: event,
+        ..
+    } = events.next().await;
     assert_eq!(kind, "session.refreshed");
     assert_eq!(event["data"]["user_id"], person.agent["user_id"]);
     // And so on.
@@ -101,7 +106,7 @@ async fn a_token_that_was_used_before_ends_the_session() {
     let (status, body) = world.refresh(&person.refresh).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     assert_eq!(body["error"]["code"], "REFRESH_TOKEN_REUSED");
-    let (_, event) = events.next().await;
+    let event = events.next().await.envelope;
     assert_eq!(event["data"]["reason"], "token_reused");
     assert_eq!(
         world.value("SELECT concat_ws('|', revoke_reason, genesys_access_token IS NULL, genesys_refresh_token IS NULL) FROM genesys_user_sessions"),

@@ -70,7 +70,7 @@ async fn a_logout_works_at_once_on_every_replica() {
             .await
     );
 
-    let (_, event) = events.next().await;
+    let event = events.next().await.envelope;
     assert_eq!(event["data"]["session_id"], session_of(&person));
     assert_eq!(event["data"]["reason"], "logout");
     eventually("Genesys to forget its token", async || {
@@ -201,7 +201,7 @@ async fn a_suspended_tenants_sessions_end_and_no_others() {
     }
     assert!(!is_out(&world, &stranger).await);
     for _ in 0..2 {
-        let (_, revoked) = events.next().await;
+        let revoked = events.next().await.envelope;
         assert_eq!(revoked["tenantid"], "acme_corp");
         assert_eq!(revoked["data"]["reason"], "tenant_suspended");
     }

@@ -2,6 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use portal_sandbox::{Kind, UserChange, seed};
+use portal_test_harness::CaughtEvent;
 use portal_vault::{Binding, Vault};
 use reqwest::StatusCode;
 use secrecy::ExposeSecret as _;
@@ -122,7 +123,11 @@ async fn a_first_sign_in_provisions_the_person_and_tells_the_opener() {
 
     let session_id = world.value("SELECT session_id FROM genesys_user_sessions");
     for expected in ["user.provisioned", "session.started"] {
-        let (kind, event) = events.next().await;
+        let CaughtEvent {
+            routing_key: kind,
+            envelope: event,
+            ..
+        } = events.next().await;
         assert_eq!(kind, expected);
         assert_eq!(event["source"], "/services/agent-portal-service");
         assert_eq!(event["tenantid"], "acme_corp");
@@ -314,7 +319,11 @@ async fn a_later_sign_in_finds_the_person_and_tells_what_changed() {
     );
     assert_eq!(third.agent["role"], "supervisor");
     for expected in ["user.updated", "user.role_changed"] {
-        let (kind, event) = events.next().await;
+        let CaughtEvent {
+            routing_key: kind,
+            envelope: event,
+            ..
+        } = events.next().await;
         assert_eq!(kind, expected);
         assert_eq!(event["data"]["email"], "alicia@acme.example");
         assert_eq!(event["data"]["role"], "supervisor");

@@ -3,17 +3,15 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use agent_portal_service::{App, Settings};
-use lapin::{
-    Channel, Connection, ConnectionProperties,
-    options::{BasicGetOptions, QueueBindOptions, QueueDeclareOptions},
-    types::FieldTable,
-};
+use lapin::{Connection, ConnectionProperties, options::QueueDeclareOptions, types::FieldTable};
 use portal_sandbox::{Sandbox, SandboxConfig, seed};
 use portal_service_kit::{
     http_client::{self, ClientOptions},
     lifecycle::Shutdown,
 };
-use portal_test_harness::{Isolation, ServiceRole, TestDb, amqp_url, eventually, redis_url};
+use portal_test_harness::{
+    EventListener, Isolation, ServiceRole, TestDb, amqp_url, eventually, publish_event, redis_url,
+};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -238,40 +236,9 @@ impl World {
         )
     }
 
-    /// A queue of our own that catches events from now on.
-    pub(crate) async fn listen(&self, binding: &str) -> Listener {
-        let connection = Connection::connect(&amqp_url(), ConnectionProperties::default())
-            .await
-            .unwrap();
-        let channel = connection.create_channel().await.unwrap();
-        let exclusive = QueueDeclareOptions {
-            exclusive: true,
-            ..Default::default()
-        };
-        let queue = channel
-            .queue_declare("".into(), exclusive, FieldTable::default())
-            .await
-            .unwrap()
-            .name()
-            .clone();
-        let exchange = format!("{}agent-portal.events", self.isolation.rabbitmq_namespace);
-        eventually("the exchange", async || {
-            let channel = connection.create_channel().await.unwrap();
-            let bind = channel.queue_bind(
-                queue.clone(),
-                exchange.as_str().into(),
-                binding.into(),
-                QueueBindOptions::default(),
-                FieldTable::default(),
-            );
-            bind.await.ok()
-        })
-        .await;
-        Listener {
-            channel,
-            queue: queue.to_string(),
-            _connection: connection,
-        }
+    /// Catches events from now on.
+    pub(crate) async fn listen(&self, binding: &str) -> EventListener {
+        EventListener::start(&self.isolation, binding).await
     }
 
     /// Publishes an event as tenant-service would; answers the body, to be published again.
@@ -287,23 +254,7 @@ impl World {
     }
 
     pub(crate) async fn publish_body(&self, kind: &str, event: &Value) {
-        let connection = Connection::connect(&amqp_url(), ConnectionProperties::default())
-            .await
-            .unwrap();
-        let channel = connection.create_channel().await.unwrap();
-        channel
-            .basic_publish(
-                format!("{}agent-portal.events", self.isolation.rabbitmq_namespace).into(),
-                kind.into(),
-                lapin::options::BasicPublishOptions::default(),
-                event.to_string().as_bytes(),
-                lapin::BasicProperties::default(),
-            )
-            .await
-            .unwrap()
-            .await
-            .unwrap();
-        connection.close(200, "done".into()).await.unwrap();
+        publish_event(&self.isolation, kind, event).await;
     }
 
     /// Waits until the durable queue of tenant events is bound: what is published before is lost.
@@ -339,31 +290,6 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         self.shutdown.stop_now();
-    }
-}
-
-pub(crate) struct Listener {
-    channel: Channel,
-    queue: String,
-    _connection: Connection,
-}
-
-impl Listener {
-    /// The next event: its type and its envelope.
-    pub(crate) async fn next(&self) -> (String, Value) {
-        eventually("an event", async || {
-            let options = BasicGetOptions { no_ack: true };
-            let message = self
-                .channel
-                .basic_get(self.queue.as_str().into(), options)
-                .await
-                .unwrap()?;
-            Some((
-                message.routing_key.to_string(),
-                serde_json::from_slice(&message.data).unwrap(),
-            ))
-        })
-        .await
     }
 }
 

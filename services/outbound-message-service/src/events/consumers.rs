@@ -28,15 +28,6 @@ pub(crate) fn deliver_queue() -> QueueSpec {
     }
 }
 
-/// Changes of tenants, for this process' cache.
-pub(crate) fn tenant_cache_queue() -> QueueSpec {
-    QueueSpec {
-        name: "outbound-message-service.tenant-cache",
-        kind: QueueKind::PerProcess,
-        bindings: vec![(EVENTS, "tenant.#")],
-    }
-}
-
 /// Changes of tenants after which what waits may go on.
 pub(crate) fn tenant_queue() -> QueueSpec {
     QueueSpec {
@@ -87,26 +78,10 @@ impl Handler for DeliverHints {
 #[derive(Deserialize)]
 struct AnyTenantData {}
 
-/// Drops what this process remembers of a tenant.
-pub(crate) struct ForgetTenant(pub(crate) Arc<TenantClient>);
-
-#[async_trait]
-impl Handler for ForgetTenant {
-    async fn handle(&self, delivery: &Delivery) -> Handled {
-        match Envelope::<AnyTenantData>::parse(&delivery.body) {
-            Ok(event) => {
-                self.0.invalidate(&event.tenantid).await;
-                Handled::Done
-            }
-            Err(error) => Handled::Reject(error.into()),
-        }
-    }
-}
-
 /// Lets what waits for a tenant go on.
 pub(crate) struct ResumeTenant {
     pub(crate) db: Db,
-    pub(crate) tenants: Arc<TenantClient>,
+    pub(crate) tenants: TenantClient,
     pub(crate) sweep_now: Arc<Notify>,
 }
 

@@ -1,7 +1,5 @@
 //! Accepting a message: after this it will be sent or be seen to fail, whatever stops meanwhile.
 
-use std::sync::Arc;
-
 use chrono::Utc;
 use opentelemetry::metrics::Counter;
 use portal_auth::sha256;
@@ -101,7 +99,7 @@ pub(crate) enum AcceptError {
 #[derive(Clone)]
 pub(crate) struct Acceptor {
     pub(crate) db: Db,
-    pub(crate) tenants: Arc<TenantClient>,
+    pub(crate) tenants: TenantClient,
     pub(crate) relay: RelayWaker,
     pub(crate) time_to_live: chrono::Duration,
     pub(crate) idempotency_window: chrono::Duration,

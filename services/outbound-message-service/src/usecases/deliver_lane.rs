@@ -55,7 +55,7 @@ pub(crate) enum DeliverError {
 #[derive(Clone)]
 pub(crate) struct Deliverer {
     pub(crate) db: Db,
-    pub(crate) tenants: Arc<TenantClient>,
+    pub(crate) tenants: TenantClient,
     pub(crate) vault: Arc<Vault>,
     pub(crate) graph: GraphClient,
     pub(crate) callback_key: CallbackKey,

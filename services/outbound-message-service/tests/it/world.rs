@@ -2,15 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use lapin::{
-    Channel, Connection, ConnectionProperties,
-    options::{BasicGetOptions, QueueBindOptions, QueueDeclareOptions},
-    types::FieldTable,
-};
 use outbound_message_service::{App, Settings};
 use portal_sandbox::{Sandbox, SandboxConfig, seed};
 use portal_service_kit::lifecycle::Shutdown;
-use portal_test_harness::{Isolation, ServiceRole, TestDb, amqp_url, eventually, redis_url};
+use portal_test_harness::{
+    EventListener, Isolation, ServiceRole, TestDb, amqp_url, eventually, publish_event, redis_url,
+};
 use portal_vault::Vault;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -173,108 +170,25 @@ impl World {
         .await
     }
 
-    /// A queue of our own that catches events from now on.
-    pub(crate) async fn listen(&self, binding: &str) -> Listener {
-        let connection = Connection::connect(&amqp_url(), ConnectionProperties::default())
-            .await
-            .unwrap();
-        let channel = connection.create_channel().await.unwrap();
-        let exclusive = QueueDeclareOptions {
-            exclusive: true,
-            ..Default::default()
-        };
-        let queue = channel
-            .queue_declare("".into(), exclusive, FieldTable::default())
-            .await
-            .unwrap()
-            .name()
-            .clone();
-        let exchange = format!("{}agent-portal.events", self.isolation.rabbitmq_namespace);
-        eventually("the exchange", async || {
-            let channel = connection.create_channel().await.unwrap();
-            let bind = channel.queue_bind(
-                queue.clone(),
-                exchange.as_str().into(),
-                binding.into(),
-                QueueBindOptions::default(),
-                FieldTable::default(),
-            );
-            bind.await.ok()
-        })
-        .await;
-        Listener {
-            channel,
-            queue: queue.to_string(),
-            _connection: connection,
-        }
+    /// Catches events from now on.
+    pub(crate) async fn listen(&self, binding: &str) -> EventListener {
+        EventListener::start(&self.isolation, binding).await
     }
 
     /// Publishes an event as a sister service would.
     pub(crate) async fn publish(&self, kind: &str, tenant: &str, data: Value) {
-        let connection = Connection::connect(&amqp_url(), ConnectionProperties::default())
-            .await
-            .unwrap();
-        let channel = connection.create_channel().await.unwrap();
-        let body = json!({
+        let envelope = json!({
             "specversion": "1.0", "id": uuid::Uuid::now_v7(), "source": "/services/tenant-service",
             "type": format!("com.agentportal.{kind}.v1"), "subject": tenant,
             "time": chrono::Utc::now(), "tenantid": tenant, "data": data,
         });
-        channel
-            .basic_publish(
-                format!("{}agent-portal.events", self.isolation.rabbitmq_namespace).into(),
-                kind.into(),
-                lapin::options::BasicPublishOptions::default(),
-                body.to_string().as_bytes(),
-                lapin::BasicProperties::default(),
-            )
-            .await
-            .unwrap()
-            .await
-            .unwrap();
-        connection.close(200, "done".into()).await.unwrap();
+        publish_event(&self.isolation, kind, &envelope).await;
     }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
         self.shutdown.stop_now();
-    }
-}
-
-pub(crate) struct Listener {
-    channel: Channel,
-    queue: String,
-    _connection: Connection,
-}
-
-/// An event as it went over the broker.
-#[derive(Debug)]
-pub(crate) struct Caught {
-    pub(crate) routing_key: String,
-    pub(crate) properties: lapin::BasicProperties,
-    pub(crate) envelope: Value,
-}
-
-impl Listener {
-    /// The next event.
-    pub(crate) async fn next(&self) -> Caught {
-        eventually("an event", async || self.poll().await).await
-    }
-
-    /// The next event if one is there.
-    pub(crate) async fn poll(&self) -> Option<Caught> {
-        let options = BasicGetOptions { no_ack: true };
-        let message = self
-            .channel
-            .basic_get(self.queue.as_str().into(), options)
-            .await
-            .unwrap()?;
-        Some(Caught {
-            routing_key: message.routing_key.to_string(),
-            envelope: serde_json::from_slice(&message.data).unwrap(),
-            properties: message.delivery.properties,
-        })
     }
 }
 

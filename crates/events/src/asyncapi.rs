@@ -1,0 +1,191 @@
+//! The public description of the events: an AsyncAPI 3 document and a JSON Schema for each event,
+//! made from the catalogue. The committed files are checked by a test.
+
+use schemars::generate::SchemaSettings;
+use serde_json::{Value, json};
+
+use crate::{
+    catalogue::{
+        EventData, MessageAccepted, MessageDelivered, MessageFailed, MessageRead, MessageSent,
+        SessionRefreshed, SessionRevoked, SessionStarted, TenantCreated, TenantDeleted,
+        TenantGenesysOrgMapped, TenantResumed, TenantSuspended, TenantUpdated,
+        TenantWhatsappConfigured, TenantWhatsappRemoved, TenantWhatsappTokenInvalid,
+        TenantWhatsappTokenRestored, UserProvisioned, UserRoleChanged, UserUpdated,
+    },
+    topology,
+};
+
+/// An event as other teams see it.
+#[derive(Debug, Clone)]
+pub struct EventDescription {
+    /// The event type, which is the routing key.
+    pub event_type: &'static str,
+    /// The version of its data.
+    pub version: u32,
+    /// JSON Schema (draft 7) of the whole envelope.
+    pub schema: Value,
+}
+
+impl EventDescription {
+    fn of<E: EventData>() -> Self {
+        let generator = SchemaSettings::draft07().for_serialize().into_generator();
+        let data = generator.into_root_schema_for::<E>().to_value();
+        Self {
+            event_type: E::TYPE,
+            version: E::VERSION,
+            schema: envelope::<E>(data),
+        }
+    }
+
+    /// The file that the schema is published as.
+    pub fn file_name(&self) -> String {
+        format!("{}.v{}.json", self.event_type, self.version)
+    }
+
+    /// Who publishes it.
+    fn publisher(&self) -> &'static str {
+        match self.event_type {
+            TenantWhatsappTokenInvalid::TYPE | TenantWhatsappTokenRestored::TYPE => {
+                "outbound-message-service"
+            }
+            name if name.starts_with("tenant.") => "tenant-service",
+            name if name.starts_with("message.") => "outbound-message-service",
+            _ => "agent-portal-service",
+        }
+    }
+}
+
+/// The `dataschema` of an event's envelope, which is its schema's `$id`.
+pub fn data_schema<E: EventData>() -> String {
+    format!("urn:agent-portal:schema:{}:v{}", E::TYPE, E::VERSION)
+}
+
+/// All events that are published.
+pub fn events() -> Vec<EventDescription> {
+    vec![
+        EventDescription::of::<TenantCreated>(),
+        EventDescription::of::<TenantUpdated>(),
+        EventDescription::of::<TenantSuspended>(),
+        EventDescription::of::<TenantResumed>(),
+        EventDescription::of::<TenantDeleted>(),
+        EventDescription::of::<TenantGenesysOrgMapped>(),
+        EventDescription::of::<TenantWhatsappConfigured>(),
+        EventDescription::of::<TenantWhatsappRemoved>(),
+        EventDescription::of::<TenantWhatsappTokenInvalid>(),
+        EventDescription::of::<TenantWhatsappTokenRestored>(),
+        EventDescription::of::<UserProvisioned>(),
+        EventDescription::of::<UserUpdated>(),
+        EventDescription::of::<UserRoleChanged>(),
+        EventDescription::of::<SessionStarted>(),
+        EventDescription::of::<SessionRefreshed>(),
+        EventDescription::of::<SessionRevoked>(),
+        EventDescription::of::<MessageAccepted>(),
+        EventDescription::of::<MessageSent>(),
+        EventDescription::of::<MessageDelivered>(),
+        EventDescription::of::<MessageRead>(),
+        EventDescription::of::<MessageFailed>(),
+    ]
+}
+
+/// The AsyncAPI 3 document.
+pub fn document() -> Value {
+    let mut channels = json!({});
+    let mut operations = json!({});
+    let mut messages = json!({});
+    for event in events() {
+        let name = event.event_type;
+        let summary = event
+            .schema
+            .pointer("/properties/data/description")
+            .cloned();
+        channels[name] = channel(name);
+        operations[format!("publish.{name}")] = json!({
+            "action": "send",
+            "summary": summary,
+            "channel": {"$ref": format!("#/channels/{name}")},
+            "messages": [{"$ref": format!("#/channels/{name}/messages/{name}")}],
+            "tags": [{"name": event.publisher()}],
+            "bindings": {"amqp": {"deliveryMode": 2, "timestamp": true, "bindingVersion": "0.3.0"}},
+        });
+        messages[name] = json!({
+            "name": name,
+            "summary": summary,
+            "contentType": "application/cloudevents+json",
+            "headers": headers(),
+            "payload": event.schema,
+            "bindings": {"amqp": {"messageType": name, "bindingVersion": "0.3.0"}},
+        });
+    }
+    json!({
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Agent Portal events",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "CloudEvents 1.0 on RabbitMQ. An event is published if and only if the \
+                change that it tells of was committed; at least once, so dedupe by id; events of one \
+                subject in the order of their commits. Declare a durable quorum queue of your own and \
+                bind it to the exchange.",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/cloudevents+json",
+        "channels": channels,
+        "operations": operations,
+        "components": {"messages": messages},
+    })
+}
+
+fn channel(name: &str) -> Value {
+    json!({
+        "address": name,
+        "messages": {name: {"$ref": format!("#/components/messages/{name}")}},
+        "bindings": {"amqp": {
+            "is": "routingKey",
+            "exchange": {
+                "name": topology::EVENTS, "type": "topic", "durable": true, "autoDelete": false,
+            },
+            "bindingVersion": "0.3.0",
+        }},
+    })
+}
+
+fn headers() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "tenant-id": {"type": "string"},
+            "traceparent": {"type": "string", "description": "W3C trace context of the cause"},
+        },
+        "required": ["tenant-id"],
+    })
+}
+
+/// The envelope around an event's data.
+fn envelope<E: EventData>(mut data: Value) -> Value {
+    if let Some(schema) = data.as_object_mut() {
+        schema.remove("$schema");
+    }
+    json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "$id": data_schema::<E>(),
+        "title": E::TYPE,
+        "type": "object",
+        "properties": {
+            "specversion": {"const": "1.0"},
+            "id": {"type": "string", "format": "uuid", "description": "Dedupe by it"},
+            "source": {"type": "string", "format": "uri-reference"},
+            "type": {"const": format!("com.agentportal.{}.v{}", E::TYPE, E::VERSION)},
+            "subject": {"type": "string", "description": "The id of the entity"},
+            "time": {"type": "string", "format": "date-time"},
+            "datacontenttype": {"const": "application/json"},
+            "dataschema": {"const": data_schema::<E>()},
+            "tenantid": {"type": "string"},
+            "traceparent": {"type": "string"},
+            "requestid": {"type": "string"},
+            "data": data,
+        },
+        "required": [
+            "specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema",
+            "tenantid", "data",
+        ],
+    })
+}

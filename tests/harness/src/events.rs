@@ -1,0 +1,114 @@
+//! The broker as other services see it: catching events, publishing them.
+
+use lapin::{
+    BasicProperties, Channel, Connection, ConnectionProperties,
+    options::{BasicGetOptions, BasicPublishOptions, QueueBindOptions, QueueDeclareOptions},
+    types::FieldTable,
+};
+use serde_json::Value;
+
+use crate::{Isolation, amqp_url, eventually};
+
+/// An event as it went over the broker.
+#[derive(Debug)]
+pub struct CaughtEvent {
+    /// The event type.
+    pub routing_key: String,
+    /// The message's properties.
+    pub properties: BasicProperties,
+    /// The CloudEvents envelope.
+    pub envelope: Value,
+}
+
+/// A queue of the test's own that catches events.
+pub struct EventListener {
+    channel: Channel,
+    queue: String,
+    _connection: Connection,
+}
+
+impl EventListener {
+    /// Catches events that match `binding` from now on; waits for the exchange.
+    pub async fn start(isolation: &Isolation, binding: &str) -> Self {
+        let connection = connect().await;
+        let channel = connection.create_channel().await.expect("a channel");
+        let exclusive = QueueDeclareOptions {
+            exclusive: true,
+            ..Default::default()
+        };
+        let queue = channel
+            .queue_declare("".into(), exclusive, FieldTable::default())
+            .await
+            .expect("a queue")
+            .name()
+            .clone();
+        let exchange = isolation.events_exchange();
+        eventually("the exchange", async || {
+            // A failed bind closes its channel.
+            let channel = connection.create_channel().await.ok()?;
+            let bind = channel.queue_bind(
+                queue.clone(),
+                exchange.as_str().into(),
+                binding.into(),
+                QueueBindOptions::default(),
+                FieldTable::default(),
+            );
+            bind.await.ok()
+        })
+        .await;
+        Self {
+            channel,
+            queue: queue.to_string(),
+            _connection: connection,
+        }
+    }
+
+    /// The next event; waits for it.
+    pub async fn next(&self) -> CaughtEvent {
+        eventually("an event", async || self.poll().await).await
+    }
+
+    /// The next event if one is there.
+    pub async fn poll(&self) -> Option<CaughtEvent> {
+        let options = BasicGetOptions { no_ack: true };
+        let queue = self.queue.as_str().into();
+        let message = self
+            .channel
+            .basic_get(queue, options)
+            .await
+            .expect("the queue answers")?;
+        Some(CaughtEvent {
+            routing_key: message.routing_key.to_string(),
+            envelope: serde_json::from_slice(&message.data).expect("events are JSON"),
+            properties: message.delivery.properties,
+        })
+    }
+}
+
+/// Publishes an event of type `kind` as another service would.
+pub async fn publish_event(isolation: &Isolation, kind: &str, envelope: &Value) {
+    let connection = connect().await;
+    let channel = connection.create_channel().await.expect("a channel");
+    channel
+        .basic_publish(
+            isolation.events_exchange().into(),
+            kind.into(),
+            BasicPublishOptions::default(),
+            envelope.to_string().as_bytes(),
+            BasicProperties::default(),
+        )
+        .await
+        .expect("the event is written")
+        .await
+        .expect("the event is taken");
+    connection
+        .close(200, "done".into())
+        .await
+        .expect("the connection closes");
+}
+
+async fn connect() -> Connection {
+    Connection::connect(&amqp_url(), ConnectionProperties::default())
+        .await
+        .expect("the test broker answers")
+}
