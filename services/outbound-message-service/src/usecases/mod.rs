@@ -5,4 +5,5 @@ pub(crate) mod apply_webhook;
 pub(crate) mod change_state;
 pub(crate) mod deliver_lane;
 pub(crate) mod get_message;
+mod record_outcome;
 pub(crate) mod sweep;
