@@ -57,6 +57,10 @@ async fn bad_input_is_refused_field_by_field_and_nothing_is_written() {
         (json!({"to": "12", "text": ""}), vec!["to", "text"]),
         (json!({"to": "+1234567890", "text": too_long}), vec!["text"]),
         (
+            json!({"to": "+1234567890", "text": "a\u{0}b"}),
+            vec!["text"],
+        ),
+        (
             json!({"to": "+1234567890", "text": "x", "reply_to": "a b"}),
             vec!["reply_to"],
         ),

@@ -180,3 +180,18 @@ async fn bad_input_is_named_without_its_values() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_character_that_cannot_be_stored_is_bad_input_at_every_door() {
+    with_world(async |world| {
+        let fields = bad_fields(login(world, "a\u{0}@example.com", "wrong").await).await;
+        assert_eq!(fields, ["email"]);
+        let lookup = world
+            .get("/api/tenants/by-genesys-org/a%00b")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(bad_fields(lookup).await, ["genesys_org_id"]);
+    })
+    .await;
+}

@@ -103,6 +103,7 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let error = match parsed {
         Ok(value) => {
             deserializer.end().map_err(|error| invalid_json(&error))?;
+            refuse_nul(body)?;
             return Ok(value);
         }
         Err(error) => error,
@@ -122,6 +123,17 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         fields.add(field.unwrap_or_else(|| "body".to_owned()), message);
     }
     Err(ApiError::validation(&fields))
+}
+
+/// PostgreSQL stores every character but U+0000, which JSON can only write as an escape.
+fn refuse_nul(body: &[u8]) -> Result<(), ApiError> {
+    const ESCAPE: &[u8] = br"\u0000";
+    if !body.windows(ESCAPE.len()).any(|window| window == ESCAPE) {
+        return Ok(());
+    }
+    // It may also be an escaped backslash before plain digits: the values tell.
+    let value = serde_json::from_slice(body).map_err(|error| invalid_json(&error))?;
+    report::fields_with_nul(&value).into_result()
 }
 
 fn invalid_json(error: &serde_json::Error) -> ApiError {
@@ -178,6 +190,22 @@ mod tests {
         assert_eq!(
             names,
             ["count", "extra", "items[1].size", "items[1].x", "to"]
+        );
+    }
+
+    #[test]
+    fn a_character_that_cannot_be_stored_is_named_by_its_field() {
+        let body = r#"{"to": "a\u0000b", "count": 1, "note": "\u0000"}"#;
+        let names: Vec<String> = fields(body).into_iter().map(|(field, _)| field).collect();
+        assert_eq!(names, ["note", "to"]);
+        let nested = r#"[{"a": ["x", "\u0000"]}]"#;
+        let error = parse_json::<serde_json::Value>(nested.as_bytes()).unwrap_err();
+        assert_eq!(error.details().unwrap()[0]["field"], "[0].a[1]");
+        // A backslash, then u0000.
+        let harmless = r#"{"to": "\\u0000", "count": 1}"#;
+        assert_eq!(
+            parse_json::<Order>(harmless.as_bytes()).unwrap().to,
+            r"\u0000"
         );
     }
 

@@ -27,6 +27,11 @@ impl<T: DeserializeOwned> FromRequest for ValidQuery<T> {
 
 fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
     let pairs = url::form_urlencoded::parse(query.as_bytes());
+    let mut unstorable = FieldErrors::new();
+    for (name, _) in pairs.filter(|(name, value)| name.contains('\0') || value.contains('\0')) {
+        unstorable.add(name.replace('\0', ""), report::HOLDS_NUL);
+    }
+    unstorable.into_result()?;
     serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs)).map_err(|error| {
         let (field, message) = report::describe(error.path(), &error.inner().to_string());
         let mut fields = FieldErrors::new();
@@ -44,6 +49,17 @@ impl<T: DeserializeOwned + 'static> FromRequest for ValidPath<T> {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let mut unstorable = FieldErrors::new();
+        for (name, _) in request
+            .match_info()
+            .iter()
+            .filter(|(_, value)| value.contains("%00") || value.contains('\0'))
+        {
+            unstorable.add(name, report::HOLDS_NUL);
+        }
+        if let Err(error) = unstorable.into_result() {
+            return ready(Err(error));
+        }
         let parsed = web::Path::<T>::from_request(request, payload).into_inner();
         ready(parsed.map(|path| Self(path.into_inner())).map_err(|error| {
             let mut names = request.match_info().iter().map(|(name, _)| name.to_owned());
@@ -76,7 +92,12 @@ mod tests {
     fn query_parameters_are_read_and_named() {
         let filter: Filter = parse_query("limit=7&q=a%20b").unwrap();
         assert_eq!((filter.limit, filter.q.as_deref()), (Some(7), Some("a b")));
-        for (query, field) in [("limit=x", "limit"), ("bad=1", "bad"), ("q=1&q=2", "q")] {
+        for (query, field) in [
+            ("limit=x", "limit"),
+            ("bad=1", "bad"),
+            ("q=1&q=2", "q"),
+            ("q=a%00", "q"),
+        ] {
             let error = parse_query::<Filter>(query).unwrap_err();
             assert_eq!(error.details().unwrap()[0]["field"], field, "{query}");
         }

@@ -162,3 +162,41 @@ fn with_field(body: &Value, pointer: &[Segment], value: Option<Value>) -> Option
     }
     Some(copy)
 }
+
+/// What is wrong with a text that holds U+0000, which PostgreSQL cannot store.
+pub(super) const HOLDS_NUL: &str = "must not hold the character U+0000";
+
+/// Every field whose text, or whose name, holds U+0000.
+pub(super) fn fields_with_nul(value: &Value) -> FieldErrors {
+    let mut fields = FieldErrors::new();
+    find_nul(value, "", &mut fields);
+    fields
+}
+
+fn find_nul(value: &Value, path: &str, fields: &mut FieldErrors) {
+    match value {
+        Value::String(text) if text.contains('\0') => {
+            fields.add(if path.is_empty() { "body" } else { path }, HOLDS_NUL);
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                find_nul(item, &format!("{path}[{index}]"), fields);
+            }
+        }
+        Value::Object(members) => {
+            for (name, member) in members {
+                let shown = name.replace('\0', "");
+                let path = if path.is_empty() {
+                    shown
+                } else {
+                    format!("{path}.{shown}")
+                };
+                if name.contains('\0') {
+                    fields.add(path.as_str(), HOLDS_NUL);
+                }
+                find_nul(member, &path, fields);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
