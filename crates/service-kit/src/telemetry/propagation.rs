@@ -66,13 +66,6 @@ pub fn set_parent_from_headers<'a>(span: &Span, headers: impl Iterator<Item = (&
     }
 }
 
-/// Links the span to the span that the headers name, without becoming its child.
-pub fn link_from_headers<'a>(span: &Span, headers: impl Iterator<Item = (&'a str, &'a str)>) {
-    if let Some(context) = remote_context(headers) {
-        span.add_link(context.span().span_context().clone());
-    }
-}
-
 fn remote_context<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Option<Context> {
     let carrier = Carrier(
         headers
