@@ -28,7 +28,11 @@ BEGIN
         'portal_identity',    -- tells whether a Genesys user is known in another tenant
         'session_sweeper',    -- finds sessions that are over, of all tenants
         'webhook_router',     -- finds the tenant of a message that Meta reports on
-        'delivery_sweeper'    -- finds messages that are due, of all tenants
+        'delivery_sweeper',   -- finds messages that are due, of all tenants
+        'user_sync_scheduler', -- finds tenants whose people are to be synced
+        'api_key_directory',  -- finds the tenant of an API key by its digest
+        'audit_reader',       -- reads the audit log of all tenants, to verify it
+        'vault_rotator'       -- wraps the data keys of sealed columns anew
     ] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = path_role) THEN
             EXECUTE format('CREATE ROLE %I NOLOGIN NOINHERIT NOBYPASSRLS', path_role);
@@ -38,9 +42,11 @@ END
 $$;
 
 GRANT portal_relay TO tenant_service, agent_portal_service, outbound_message_service;
-GRANT tenant_directory TO tenant_service;
-GRANT portal_identity, session_sweeper TO agent_portal_service;
+GRANT tenant_directory, api_key_directory TO tenant_service;
+GRANT portal_identity, session_sweeper, user_sync_scheduler TO agent_portal_service;
 GRANT webhook_router, delivery_sweeper TO outbound_message_service;
+-- portalctl logs in as the owner.
+GRANT audit_reader, vault_rotator TO agent_portal_owner;
 
 DO $$
 BEGIN
@@ -57,4 +63,5 @@ REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO agent_portal_owner;
 GRANT USAGE ON SCHEMA public TO
     tenant_service, agent_portal_service, outbound_message_service,
-    portal_relay, tenant_directory, portal_identity, session_sweeper, webhook_router, delivery_sweeper;
+    portal_relay, tenant_directory, portal_identity, session_sweeper, webhook_router, delivery_sweeper,
+    user_sync_scheduler, api_key_directory, audit_reader, vault_rotator;

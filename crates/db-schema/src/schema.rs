@@ -1,6 +1,15 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
+    audit_chains (chain) {
+        #[max_length = 255]
+        chain -> Varchar,
+        seq -> Int8,
+        head -> Bytea,
+    }
+}
+
+diesel::table! {
     audit_log (audit_id) {
         audit_id -> Uuid,
         occurred_at -> Timestamptz,
@@ -15,6 +24,9 @@ diesel::table! {
         details -> Jsonb,
         request_id -> Nullable<Text>,
         traceparent -> Nullable<Text>,
+        seq -> Int8,
+        prev_hash -> Bytea,
+        entry_hash -> Bytea,
     }
 }
 
@@ -79,6 +91,7 @@ diesel::table! {
         expires_at -> Timestamptz,
         revoked_at -> Nullable<Timestamptz>,
         revoke_reason -> Nullable<Text>,
+        genesys_checked_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -101,6 +114,10 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         last_login_at -> Nullable<Timestamptz>,
+        role_override -> Nullable<Text>,
+        deactivated_at -> Nullable<Timestamptz>,
+        deactivated_by -> Nullable<Text>,
+        seen_in_run -> Nullable<Uuid>,
     }
 }
 
@@ -123,6 +140,21 @@ diesel::table! {
         consumer -> Text,
         event_id -> Uuid,
         received_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    live_events (tenant_id, event_seq) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        event_seq -> Int8,
+        user_id -> Nullable<Uuid>,
+        min_role -> Text,
+        #[sql_name = "type"]
+        #[max_length = 64]
+        type_ -> Varchar,
+        data -> Jsonb,
+        created_at -> Timestamptz,
     }
 }
 
@@ -222,6 +254,24 @@ diesel::table! {
 }
 
 diesel::table! {
+    platform_admin_sessions (session_id) {
+        session_id -> Uuid,
+        admin_id -> Uuid,
+        refresh_token_hash -> Bytea,
+        previous_refresh_token_hash -> Nullable<Bytea>,
+        rotated_at -> Timestamptz,
+        #[max_length = 400]
+        user_agent -> Nullable<Varchar>,
+        created_at -> Timestamptz,
+        last_used_at -> Timestamptz,
+        idle_expires_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        revoked_at -> Nullable<Timestamptz>,
+        revoke_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     platform_admins (admin_id) {
         admin_id -> Uuid,
         #[max_length = 320]
@@ -232,6 +282,11 @@ diesel::table! {
         is_active -> Bool,
         created_at -> Timestamptz,
         last_login_at -> Nullable<Timestamptz>,
+        totp_secret -> Nullable<Bytea>,
+        totp_confirmed_at -> Nullable<Timestamptz>,
+        totp_last_step -> Nullable<Int8>,
+        failed_logins -> Int4,
+        locked_until -> Nullable<Timestamptz>,
     }
 }
 
@@ -267,6 +322,7 @@ diesel::table! {
         status -> Text,
         created_at -> Timestamptz,
         retired_at -> Nullable<Timestamptz>,
+        activates_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -286,6 +342,9 @@ diesel::table! {
         expires_at -> Nullable<Timestamptz>,
         last_used_at -> Nullable<Timestamptz>,
         revoked_at -> Nullable<Timestamptz>,
+        #[max_length = 4]
+        last4 -> Varchar,
+        replaced_by -> Nullable<Uuid>,
     }
 }
 
@@ -306,6 +365,19 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         verified_at -> Nullable<Timestamptz>,
+        last_error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    tenant_role_mappings (mapping_id) {
+        mapping_id -> Uuid,
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        #[max_length = 255]
+        genesys_role -> Varchar,
+        portal_role -> Text,
+        created_at -> Timestamptz,
     }
 }
 
@@ -328,6 +400,9 @@ diesel::table! {
         version -> Int8,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        pin -> Nullable<Bytea>,
+        token_expires_at -> Nullable<Timestamptz>,
+        verified_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -347,6 +422,8 @@ diesel::table! {
         messaging_limit -> Nullable<Varchar>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        #[max_length = 255]
+        verified_name -> Nullable<Varchar>,
     }
 }
 
@@ -365,6 +442,33 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         deleted_at -> Nullable<Timestamptz>,
+        rate_limit -> Nullable<Int4>,
+        allow_trustees -> Bool,
+        unmapped_role -> Text,
+        user_sync_minutes -> Nullable<Int4>,
+    }
+}
+
+diesel::table! {
+    user_sync_runs (run_id) {
+        run_id -> Uuid,
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        status -> Text,
+        cause -> Text,
+        requested_by -> Nullable<Text>,
+        next_page -> Int4,
+        pages -> Nullable<Int4>,
+        total -> Nullable<Int4>,
+        created -> Int4,
+        updated -> Int4,
+        deactivated -> Int4,
+        skipped -> Int4,
+        error_code -> Nullable<Text>,
+        lease_until -> Nullable<Timestamptz>,
+        started_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -382,16 +486,43 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    whatsapp_signups (signup_id) {
+        signup_id -> Uuid,
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        status -> Text,
+        #[max_length = 64]
+        waba_id -> Varchar,
+        #[max_length = 64]
+        phone_number_id -> Nullable<Varchar>,
+        #[max_length = 64]
+        business_id -> Nullable<Varchar>,
+        access_token -> Nullable<Bytea>,
+        pin -> Nullable<Bytea>,
+        steps -> Jsonb,
+        created_by -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
 diesel::joinable!(conversations -> tenants (tenant_id));
 diesel::joinable!(genesys_users -> tenants (tenant_id));
+diesel::joinable!(live_events -> tenants (tenant_id));
 diesel::joinable!(messages -> tenants (tenant_id));
+diesel::joinable!(platform_admin_sessions -> platform_admins (admin_id));
 diesel::joinable!(sending_holds -> tenants (tenant_id));
 diesel::joinable!(tenant_api_keys -> tenants (tenant_id));
 diesel::joinable!(tenant_credentials -> tenants (tenant_id));
+diesel::joinable!(tenant_role_mappings -> tenants (tenant_id));
 diesel::joinable!(tenant_whatsapp_config -> tenants (tenant_id));
 diesel::joinable!(tenant_whatsapp_numbers -> tenants (tenant_id));
+diesel::joinable!(user_sync_runs -> tenants (tenant_id));
+diesel::joinable!(whatsapp_signups -> tenants (tenant_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
+    audit_chains,
     audit_log,
     conversation_assignments,
     conversations,
@@ -399,18 +530,23 @@ diesel::allow_tables_to_appear_in_same_query!(
     genesys_users,
     idempotency_keys,
     inbox_events,
+    live_events,
     message_attempts,
     message_status_events,
     messages,
     outbox_events,
+    platform_admin_sessions,
     platform_admins,
     relay_leases,
     sending_holds,
     signing_keys,
     tenant_api_keys,
     tenant_credentials,
+    tenant_role_mappings,
     tenant_whatsapp_config,
     tenant_whatsapp_numbers,
     tenants,
+    user_sync_runs,
     webhook_intake,
+    whatsapp_signups,
 );

@@ -34,6 +34,10 @@ pub enum CrossTenantPath {
     WebhookRouter,
     /// Finds messages that are due (outbound-message-service).
     DeliverySweeper,
+    /// Finds tenants whose people are to be synced (agent-portal-service).
+    UserSyncScheduler,
+    /// Finds the tenant of an API key by its digest (tenant-service).
+    ApiKeyDirectory,
 }
 
 impl CrossTenantPath {
@@ -45,6 +49,8 @@ impl CrossTenantPath {
             Self::SessionSweeper => "session_sweeper",
             Self::WebhookRouter => "webhook_router",
             Self::DeliverySweeper => "delivery_sweeper",
+            Self::UserSyncScheduler => "user_sync_scheduler",
+            Self::ApiKeyDirectory => "api_key_directory",
         }
     }
 }

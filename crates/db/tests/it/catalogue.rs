@@ -3,14 +3,26 @@
 use portal_test_harness::{ServiceRole, TestDb};
 
 /// Tables without a tenant, and why.
-const WITHOUT_TENANT: [&str; 6] = [
+const WITHOUT_TENANT: [&str; 8] = [
     "__diesel_schema_migrations",
-    "inbox_events",    // consumer and event id, no content
-    "platform_admins", // people of the platform
-    "relay_leases",    // one row a service
-    "signing_keys",    // one service's keys; a policy hides the others'
-    "webhook_intake",  // one post may speak of several tenants; one service reads it
+    "audit_chains",            // ends of the audit log's chains; no service may look
+    "inbox_events",            // consumer and event id, no content
+    "platform_admin_sessions", // of people of the platform
+    "platform_admins",         // people of the platform
+    "relay_leases",            // one row a service
+    "signing_keys",            // one service's keys; a policy hides the others'
+    "webhook_intake",          // one post may speak of several tenants; one service reads it
 ];
+
+/// Functions that run with their owner's rights, and why.
+const DEFINERS: [&str; 1] = [
+    "audit_chain_entry", // services append to the audit log and cannot touch the ends of its chains
+];
+
+/// The paths across tenants, and the operator's own login.
+const PATHS: &str = "'portal_relay', 'tenant_directory', 'portal_identity', 'session_sweeper', \
+     'webhook_router', 'delivery_sweeper', 'user_sync_scheduler', 'api_key_directory', \
+     'audit_reader', 'vault_rotator', 'agent_portal_owner'";
 
 const SERVICES: &str =
     "ARRAY['tenant_service', 'agent_portal_service', 'outbound_message_service']";
@@ -40,14 +52,12 @@ fn every_tenant_table_is_walled() {
     );
     assert_eq!(open, [""; 0], "tables without forced row level security");
 
-    let unlisted = db.query(
+    let unlisted = db.query(&format!(
         "SELECT p.polrelid::regclass || '.' || p.polname FROM pg_policy p \
          WHERE p.polname NOT IN ('tenant_isolation', 'own_service', 'append') \
-           AND NOT (p.polroles <> '{0}' AND p.polroles <@ ( \
-               SELECT array_agg(oid) FROM pg_roles WHERE rolname IN ('portal_relay', \
-               'tenant_directory', 'portal_identity', 'session_sweeper', 'webhook_router', \
-               'delivery_sweeper')))",
-    );
+           AND NOT (p.polroles <> '{{0}}' AND p.polroles <@ ( \
+               SELECT array_agg(oid) FROM pg_roles WHERE rolname IN ({PATHS})))",
+    ));
     assert_eq!(
         unlisted, [""; 0],
         "policies that open a table to somebody who is not listed"
@@ -60,7 +70,9 @@ fn foreign_keys_between_tenant_tables_carry_the_tenant() {
     let plain = db.query(
         "SELECT con.conname FROM pg_constraint con WHERE con.contype = 'f' AND NOT EXISTS ( \
              SELECT FROM unnest(con.conkey) k JOIN pg_attribute a \
-             ON a.attrelid = con.conrelid AND a.attnum = k WHERE a.attname = 'tenant_id')",
+             ON a.attrelid = con.conrelid AND a.attnum = k WHERE a.attname = 'tenant_id') \
+           AND EXISTS (SELECT FROM pg_attribute a WHERE a.attname = 'tenant_id' \
+               AND a.attrelid IN (con.conrelid, con.confrelid))",
     );
     assert_eq!(plain, [""; 0]);
 }
@@ -74,16 +86,20 @@ fn no_service_owns_or_bypasses_anything() {
            AND relowner <> 'agent_portal_owner'::regrole",
     );
     assert_eq!(owned, [""; 0]);
-    let strong = db.query(
+    let strong = db.query(&format!(
         "SELECT rolname FROM pg_roles WHERE (rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb \
-             OR rolinherit) AND (rolname LIKE '%\\_service' OR rolname LIKE 'portal\\_%' \
-             OR rolname IN ('tenant_directory', 'session_sweeper', 'webhook_router', 'delivery_sweeper'))",
-    );
+             OR rolinherit) AND (rolname LIKE '%\\_service' OR rolname IN ({PATHS}))",
+    ));
     assert_eq!(strong, [""; 0]);
     let definers = db.query(
+        "SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace \
+           AND EXISTS (SELECT FROM unnest(proconfig) c WHERE c LIKE 'search_path=%')",
+    );
+    assert_eq!(definers, DEFINERS, "each has a fixed search_path");
+    let all_definers = db.query(
         "SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace",
     );
-    assert_eq!(definers, [""; 0]);
+    assert_eq!(all_definers, DEFINERS);
     let truncates = db.query(&format!(
         "SELECT r || ' ' || relname FROM pg_class, unnest({SERVICES}) r \
          WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' \
