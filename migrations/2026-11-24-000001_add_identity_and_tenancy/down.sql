@@ -13,6 +13,9 @@ REVOKE ALL (tenant_id, user_id, is_active, role) ON genesys_users FROM outbound_
 ALTER TABLE genesys_users DROP COLUMN seen_in_run;
 ALTER TABLE genesys_users DROP COLUMN deactivated_by;
 ALTER TABLE genesys_users DROP COLUMN deactivated_at;
+DROP POLICY sweeper ON genesys_users;
+REVOKE ALL (tenant_id, user_id, role_changed_at) ON genesys_users FROM session_sweeper;
+ALTER TABLE genesys_users DROP COLUMN role_changed_at;
 ALTER TABLE genesys_users DROP COLUMN role_override;
 DROP TABLE whatsapp_signups;
 ALTER TABLE tenant_whatsapp_numbers DROP COLUMN verified_name;

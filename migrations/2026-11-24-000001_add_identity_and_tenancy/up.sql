@@ -247,12 +247,20 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON whatsapp_signups TO tenant_service;
 
 ALTER TABLE genesys_users ADD COLUMN role_override text
     CHECK (role_override IN ('agent', 'supervisor', 'admin'));
+ALTER TABLE genesys_users ADD COLUMN role_changed_at timestamptz;
 ALTER TABLE genesys_users ADD COLUMN deactivated_at timestamptz;
 ALTER TABLE genesys_users ADD COLUMN deactivated_by text CHECK (deactivated_by IN ('admin', 'genesys', 'operator'));
 ALTER TABLE genesys_users ADD COLUMN seen_in_run uuid;
 COMMENT ON COLUMN genesys_users.role IS 'what the person may do: role_override, or else what Genesys'' roles come down to';
 COMMENT ON COLUMN genesys_users.role_override IS 'the role that an administrator of the organization gave';
+COMMENT ON COLUMN genesys_users.role_changed_at IS 'access tokens from before it name the wrong role';
 COMMENT ON COLUMN genesys_users.seen_in_run IS 'the sync that saw the person last';
+-- Whose access tokens name a role from before, to keep the revocation list true.
+CREATE POLICY sweeper ON genesys_users FOR SELECT TO session_sweeper
+    USING (role_changed_at > now() - interval '1 hour');
+GRANT SELECT (tenant_id, user_id, role_changed_at) ON genesys_users TO session_sweeper;
+-- squawk-ignore require-concurrent-index-creation
+CREATE INDEX idx_genesys_users_role_changed ON genesys_users (role_changed_at) WHERE role_changed_at IS NOT NULL;
 -- Whether a signed-in person may go on, for the service that cannot ask Redis.
 GRANT SELECT (tenant_id, user_id, is_active, role) ON genesys_users TO outbound_message_service;
 

@@ -1,28 +1,53 @@
 //! Puts the checks together: form, signature, revocation; and turns refusals into answers.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use actix_web::{HttpRequest, http::header};
+use moka::future::Cache as Remembered;
 use portal_service_kit::ApiError;
+use portal_types::{Role, SessionId};
 
 use crate::{
+    api_key::{API_KEY_LENGTH, ApiKey, ApiKeyDirectory},
     claims::{AccessClaims, AdminClaims},
-    revocation::{RevocationSubject, Revocations},
+    revocation::{RevocationSubject, Revocations, Standing},
+    secret::sha256,
     service_key::{PREFIX, ServiceKeys},
+    truth::{AdminTruth, SessionTruth},
     verifier::{Verifier, VerifyError},
 };
+
+/// How long the database's word on a session holds while the list cannot be believed.
+const TRUTH_HOLDS: Duration = Duration::from_secs(1);
 
 /// Checks who calls; app data (`web::Data<Authenticator>`) of every API port.
 #[derive(Debug, Clone)]
 pub struct Authenticator(Arc<AuthenticatorBuilder>);
 
 /// What a service takes; what is not set is not taken.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct AuthenticatorBuilder {
     access: Option<Verifier<AccessClaims>>,
     admin: Option<Verifier<AdminClaims>>,
     services: ServiceKeys,
+    api_keys: Option<Arc<dyn ApiKeyDirectory>>,
     revocations: Option<Revocations>,
+    sessions: Option<Sessions>,
+    admin_truth: Option<Arc<dyn AdminTruth>>,
+}
+
+struct Sessions {
+    truth: Arc<dyn SessionTruth>,
+    said: Remembered<(SessionId, u64), bool>,
+}
+
+impl fmt::Debug for AuthenticatorBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticator")
+            .field("access", &self.access)
+            .field("admin", &self.admin)
+            .finish_non_exhaustive()
+    }
 }
 
 impl AuthenticatorBuilder {
@@ -44,6 +69,33 @@ impl AuthenticatorBuilder {
     #[must_use]
     pub fn services(mut self, keys: ServiceKeys) -> Self {
         self.services = keys;
+        self
+    }
+
+    /// Takes API keys of tenants.
+    #[must_use]
+    pub fn api_keys(mut self, directory: Arc<dyn ApiKeyDirectory>) -> Self {
+        self.api_keys = Some(directory);
+        self
+    }
+
+    /// Asks the database for a person's session when the revocation list cannot be believed.
+    #[must_use]
+    pub fn session_truth(mut self, truth: Arc<dyn SessionTruth>) -> Self {
+        self.sessions = Some(Sessions {
+            truth,
+            said: Remembered::builder()
+                .max_capacity(100_000)
+                .time_to_live(TRUTH_HOLDS)
+                .build(),
+        });
+        self
+    }
+
+    /// Asks the database for an administrator's session, at each call: there are few.
+    #[must_use]
+    pub fn admin_truth(mut self, truth: Arc<dyn AdminTruth>) -> Self {
+        self.admin_truth = Some(truth);
         self
     }
 
@@ -75,7 +127,14 @@ impl Authenticator {
             RevocationSubject::User(claims.user_id),
             RevocationSubject::Tenant(claims.tenant_id.clone()),
         ];
-        self.not_revoked(&subjects, claims.iat).await?;
+        let has_ended = match self.standing(&subjects, claims.iat).await {
+            Standing::Live => false,
+            Standing::Ended => true,
+            Standing::Unknown => self.has_ended(&claims, &subjects).await?,
+        };
+        if has_ended {
+            return Err(VerifyError::Revoked);
+        }
         Ok(claims)
     }
 
@@ -83,9 +142,36 @@ impl Authenticator {
     pub async fn admin(&self, token: &str) -> Result<Arc<AdminClaims>, VerifyError> {
         let verifier = self.0.admin.as_ref().ok_or(VerifyError::Invalid)?;
         let claims = verifier.verify(token).await?;
-        self.not_revoked(&[RevocationSubject::Admin(claims.sub)], claims.iat)
-            .await?;
+        if let Some(truth) = &self.0.admin_truth {
+            match truth.has_ended(&claims).await {
+                Ok(false) => {}
+                Ok(true) => return Err(VerifyError::Revoked),
+                Err(_away) => return Err(VerifyError::TruthUnavailable),
+            }
+        }
         Ok(claims)
+    }
+
+    /// The tenant's API key, if it is valid now.
+    pub async fn api_key(&self, key: &str) -> Result<Arc<ApiKey>, VerifyError> {
+        let directory = self.0.api_keys.as_ref().ok_or(VerifyError::Invalid)?;
+        if key.len() != API_KEY_LENGTH {
+            return Err(VerifyError::Malformed);
+        }
+        let found = directory.find(&sha256(key)).await;
+        let found = found.map_err(|_away| VerifyError::TruthUnavailable)?;
+        let key = found.ok_or(VerifyError::Invalid)?;
+        let subjects = [
+            RevocationSubject::ApiKey(key.key_id),
+            RevocationSubject::Tenant(key.tenant_id.clone()),
+        ];
+        // A list that cannot be believed is no reason to refuse: what the directory remembers of a
+        // key is seconds old.
+        match self.standing(&subjects, 0).await {
+            Standing::Ended => Err(VerifyError::Revoked),
+            Standing::Unknown if self.has_seen_end(&subjects, 0).await => Err(VerifyError::Revoked),
+            Standing::Live | Standing::Unknown => Ok(key),
+        }
     }
 
     /// The service whose key this is.
@@ -93,14 +179,42 @@ impl Authenticator {
         self.0.services.find(key).ok_or(VerifyError::Invalid)
     }
 
-    async fn not_revoked(
-        &self,
-        subjects: &[RevocationSubject],
-        issued_at: u64,
-    ) -> Result<(), VerifyError> {
+    async fn standing(&self, subjects: &[RevocationSubject], issued_at: u64) -> Standing {
         match &self.0.revocations {
-            Some(list) if list.is_revoked(subjects, issued_at).await => Err(VerifyError::Revoked),
-            _ => Ok(()),
+            Some(list) => list.standing(subjects, issued_at).await,
+            None => Standing::Live,
+        }
+    }
+
+    async fn has_seen_end(&self, subjects: &[RevocationSubject], issued_at: u64) -> bool {
+        match &self.0.revocations {
+            Some(list) => list.has_seen_end(subjects, issued_at).await,
+            None => false,
+        }
+    }
+
+    /// What the database says. While it is away, too, agents go on with what was seen here: their
+    /// tokens live for minutes. Who may do more is not believed.
+    async fn has_ended(
+        &self,
+        claims: &AccessClaims,
+        subjects: &[RevocationSubject],
+    ) -> Result<bool, VerifyError> {
+        let Some(sessions) = &self.0.sessions else {
+            return Ok(self.has_seen_end(subjects, claims.iat).await);
+        };
+        let key = (claims.sid, claims.iat);
+        if let Some(said) = sessions.said.get(&key).await {
+            return Ok(said);
+        }
+        match sessions.truth.has_ended(claims).await {
+            Ok(has_ended) => {
+                sessions.said.insert(key, has_ended).await;
+                Ok(has_ended)
+            }
+            Err(_away) if self.has_seen_end(subjects, claims.iat).await => Ok(true),
+            Err(_away) if claims.role == Role::Agent => Ok(false),
+            Err(_away) => Err(VerifyError::TruthUnavailable),
         }
     }
 }
@@ -149,7 +263,7 @@ impl From<VerifyError> for ApiError {
                     "The access token is not valid; sign in again.",
                 )
             }
-            VerifyError::KeysUnavailable => Self::unavailable(
+            VerifyError::KeysUnavailable | VerifyError::TruthUnavailable => Self::unavailable(
                 "AUTH_UNAVAILABLE",
                 "Tokens cannot be checked at the moment; try again shortly.",
                 Duration::from_secs(2),

@@ -79,6 +79,8 @@ pub struct AdminClaims {
     pub aud: String,
     /// The administrator.
     pub sub: Uuid,
+    /// The administrator's session, the handle of revocation.
+    pub sid: Uuid,
     /// [`ADMIN_TYPE`].
     pub r#type: String,
     /// When it was issued (seconds).

@@ -4,11 +4,12 @@ use std::future::Future;
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
 use portal_service_kit::ApiError;
-use portal_types::{Role, SessionId, TenantId, UserId};
+use portal_types::{ApiScope, Role, SessionId, TenantId, UserId};
 use tracing::Span;
 use uuid::Uuid;
 
 use crate::{
+    api_key::{ApiKey, is_api_key},
     authenticator::{Authenticator, bearer_token, is_service_key},
     claims::AccessClaims,
 };
@@ -41,11 +42,44 @@ impl Caller {
     }
 }
 
+/// A signed-in person of a tenant, or another system that acts for the tenant with an API key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TenantCaller {
+    /// A signed-in person.
+    User(Caller),
+    /// An API key.
+    ApiKey(std::sync::Arc<ApiKey>),
+}
+
+impl TenantCaller {
+    /// The tenant.
+    pub fn tenant_id(&self) -> &TenantId {
+        match self {
+            Self::User(caller) => &caller.tenant_id,
+            Self::ApiKey(key) => &key.tenant_id,
+        }
+    }
+
+    /// Fails with 403 when the caller is an API key without this scope. People are not limited by
+    /// scopes but by their role.
+    pub fn require_scope(&self, scope: ApiScope) -> Result<(), ApiError> {
+        match self {
+            Self::ApiKey(key) if !key.scopes.contains(&scope) => Err(ApiError::forbidden(
+                "SCOPE_MISSING",
+                format!("This needs an API key with the scope {scope}."),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// A platform administrator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlatformAdmin {
     /// The administrator.
     pub admin_id: Uuid,
+    /// The administrator's session.
+    pub session_id: Uuid,
 }
 
 /// Another of our services.
@@ -97,6 +131,27 @@ impl FromRequest for Caller {
     }
 }
 
+impl FromRequest for TenantCaller {
+    type Error = ApiError;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let key = match bearer_token(request) {
+            Ok(token) if is_api_key(token) => token.to_owned(),
+            _ => {
+                let person = Caller::from_request(request, payload);
+                return Box::pin(async move { person.await.map(Self::User) });
+            }
+        };
+        let authenticator = authenticator(request);
+        Box::pin(async move {
+            let key = authenticator?.api_key(&key).await?;
+            Span::current().record("tenant.id", key.tenant_id.as_str());
+            Ok(Self::ApiKey(key))
+        })
+    }
+}
+
 impl FromRequest for PlatformAdmin {
     type Error = ApiError;
     type Future = Extracting<Self>;
@@ -117,6 +172,7 @@ impl FromRequest for PlatformAdmin {
             Span::current().record("user.id", claims.sub.to_string());
             Ok(Self {
                 admin_id: claims.sub,
+                session_id: claims.sid,
             })
         })
     }

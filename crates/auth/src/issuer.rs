@@ -130,14 +130,15 @@ impl Issuer {
         self.sign(&claims, jti)
     }
 
-    /// A platform administrator's token.
-    pub fn issue_admin(&self, admin_id: Uuid) -> Result<IssuedToken, IssueError> {
+    /// A platform administrator's token, of one of their sessions.
+    pub fn issue_admin(&self, admin_id: Uuid, session_id: Uuid) -> Result<IssuedToken, IssueError> {
         let jti = Uuid::now_v7();
         let times = self.times();
         let claims = AdminClaims {
             iss: self.iss.to_string(),
             aud: self.aud.to_string(),
             sub: admin_id,
+            sid: session_id,
             r#type: ADMIN_TYPE.to_owned(),
             iat: times.iat,
             nbf: times.iat,

@@ -6,6 +6,7 @@
 //! [`ServiceCaller`] as an argument, and are not called without.
 #![warn(missing_docs)]
 
+mod api_key;
 mod authenticator;
 mod claims;
 mod extract;
@@ -16,16 +17,21 @@ mod password;
 mod revocation;
 mod secret;
 mod service_key;
+mod truth;
 mod verifier;
 
+pub use api_key::{API_KEY_PREFIX, ApiKey, ApiKeyDirectory, DirectoryUnavailable};
 pub use authenticator::{Authenticator, AuthenticatorBuilder, bearer_token};
 pub use claims::{ACCESS_TYPE, ADMIN_TYPE, AccessClaims, AdminClaims, TokenClaims};
-pub use extract::{Caller, Guarded, Optional, PlatformAdmin, Privileged, ServiceCaller};
+pub use extract::{
+    Caller, Guarded, Optional, PlatformAdmin, Privileged, ServiceCaller, TenantCaller,
+};
 pub use issuer::{AccessSubject, DEFAULT_LIFETIME, IssueError, IssuedToken, Issuer};
 pub use jwks::{JwksClient, JwksOptions};
 pub use keys::{InvalidKey, Jwk, Jwks, SigningKey, SigningKeys};
 pub use password::{PasswordError, Passwords, Verdict};
-pub use revocation::{RevocationSubject, Revocations};
+pub use revocation::{RevocationSubject, Revocations, Standing};
 pub use secret::{random_token, sha256, sha256_hex};
 pub use service_key::{ServiceKeys, ServiceKeysSection};
+pub use truth::{AdminTruth, SessionTruth, TruthUnavailable};
 pub use verifier::{KeySource, Verifier, VerifyError};

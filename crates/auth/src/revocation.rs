@@ -1,8 +1,8 @@
-//! Tokens that ended before their time: by session, by person, by tenant, by administrator.
+//! Tokens that ended before their time: by session, by person, by tenant, by API key.
 //!
 //! The list lives in Redis, for as long as a token may still be valid; the truth (session rows,
-//! tenant status) is in the database. When Redis is down, requests go on with what this process
-//! already knows: tokens live for minutes only.
+//! tenant status) is in the database. A mark stands in Redis while the list there is whole: without
+//! it, or without Redis, the list knows who has ended but not who has not.
 
 use std::{fmt, time::Duration};
 
@@ -24,8 +24,8 @@ pub enum RevocationSubject {
     User(UserId),
     /// All sessions of a tenant.
     Tenant(TenantId),
-    /// All sessions of a platform administrator.
-    Admin(Uuid),
+    /// An API key of a tenant.
+    ApiKey(Uuid),
 }
 
 impl RevocationSubject {
@@ -35,10 +35,29 @@ impl RevocationSubject {
             Self::Session(id) => ("sid", id.to_string()),
             Self::User(id) => ("user", id.to_string()),
             Self::Tenant(id) => ("tenant", id.to_string()),
-            Self::Admin(id) => ("admin", id.to_string()),
+            Self::ApiKey(id) => ("api_key", id.to_string()),
         };
         Key::global("revoked", &[kind, &id])
     }
+}
+
+/// What the list says of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It was not ended.
+    Live,
+    /// It was ended.
+    Ended,
+    /// The list cannot tell: Redis is away, or may have lost entries.
+    Unknown,
+}
+
+/// How long the mark may stand; it falls with the list when Redis loses everything.
+const MARK_LIFETIME: Duration = Duration::from_hours(24);
+
+/// Stands in Redis while the list there is whole.
+fn whole_mark() -> Key<i64> {
+    Key::global("revocations-whole", &[])
 }
 
 /// The revocation list; clones share it.
@@ -87,9 +106,9 @@ impl Revocations {
             .await
     }
 
-    /// Ends what was issued to a platform administrator up to and including the second `until`.
-    pub async fn revoke_admin(&self, admin: Uuid, until: i64) -> Result<(), CacheError> {
-        self.put(RevocationSubject::Admin(admin), until, self.keep)
+    /// Refuses an API key. What remembers valid keys forgets it meanwhile.
+    pub async fn revoke_api_key(&self, key: Uuid) -> Result<(), CacheError> {
+        self.put(RevocationSubject::ApiKey(key), FOR_EVER, self.keep)
             .await
     }
 
@@ -112,41 +131,70 @@ impl Revocations {
         Ok(())
     }
 
-    /// Whether a token issued at `issued_at` to these subjects has been ended; one round trip.
-    pub async fn is_revoked(&self, subjects: &[RevocationSubject], issued_at: u64) -> bool {
-        let issued_at = i64::try_from(issued_at).unwrap_or(i64::MAX);
-        let keys: Vec<_> = subjects.iter().map(RevocationSubject::key).collect();
-        match self.cache.get_many(&keys).await {
-            Ok(found) => {
-                self.checks.add(1, &[KeyValue::new("outcome", "ok")]);
-                let mut revoked = false;
-                for (subject, until) in subjects.iter().zip(found) {
-                    if let Some(until) = until {
-                        revoked |= issued_at <= until;
-                        self.seen.insert(subject.clone(), until).await;
-                    } else if self.seen.contains_key(subject) {
-                        self.seen.invalidate(subject).await;
-                    }
-                }
-                revoked
-            }
-            Err(error) => {
-                self.checks
-                    .add(1, &[KeyValue::new("outcome", "unavailable")]);
-                tracing::warn!(%error, "revocations cannot be read; using what is known here");
-                self.is_known_revoked(subjects, issued_at).await
-            }
-        }
+    /// Says that everything that was ended and may still be presented is on the list. Only whoever
+    /// just put it there may say so.
+    pub async fn mark_whole(&self) -> Result<(), CacheError> {
+        self.cache
+            .set_with_ttl(&whole_mark(), &1, MARK_LIFETIME)
+            .await
     }
 
-    async fn is_known_revoked(&self, subjects: &[RevocationSubject], issued_at: i64) -> bool {
+    /// Whether the list is known to be whole.
+    pub async fn is_whole(&self) -> bool {
+        matches!(self.cache.exists(&whole_mark()).await, Ok(true))
+    }
+
+    /// What the list says of a token issued at `issued_at` to these subjects; one round trip.
+    pub async fn standing(&self, subjects: &[RevocationSubject], issued_at: u64) -> Standing {
+        let issued_at = i64::try_from(issued_at).unwrap_or(i64::MAX);
+        let mut keys: Vec<_> = subjects.iter().map(RevocationSubject::key).collect();
+        keys.push(whole_mark());
+        let (outcome, standing) = match self.cache.get_many(&keys).await {
+            Ok(mut found) => {
+                let is_whole = found.pop().flatten().is_some();
+                let is_listed = self.note(subjects, found, issued_at, is_whole).await;
+                match (is_listed, is_whole) {
+                    (true, _) => ("ok", Standing::Ended),
+                    (false, true) => ("ok", Standing::Live),
+                    (false, false) => ("incomplete", Standing::Unknown),
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "revocations cannot be read");
+                ("unavailable", Standing::Unknown)
+            }
+        };
+        self.checks.add(1, &[KeyValue::new("outcome", outcome)]);
+        standing
+    }
+
+    /// Remembers what was read; whether it ends the token.
+    async fn note(
+        &self,
+        subjects: &[RevocationSubject],
+        found: Vec<Option<i64>>,
+        issued_at: i64,
+        is_whole: bool,
+    ) -> bool {
+        let mut is_ended = false;
+        for (subject, until) in subjects.iter().zip(found) {
+            if let Some(until) = until {
+                is_ended |= issued_at <= until;
+                self.seen.insert(subject.clone(), until).await;
+            } else if is_whole && self.seen.contains_key(subject) {
+                self.seen.invalidate(subject).await;
+            }
+        }
+        is_ended
+    }
+
+    /// Whether this process has seen the token's end on the list: the last resort, when neither
+    /// the list nor the database can be asked.
+    pub async fn has_seen_end(&self, subjects: &[RevocationSubject], issued_at: u64) -> bool {
+        let issued_at = i64::try_from(issued_at).unwrap_or(i64::MAX);
         for subject in subjects {
-            if self
-                .seen
-                .get(subject)
-                .await
-                .is_some_and(|until| issued_at <= until)
-            {
+            let until = self.seen.get(subject).await;
+            if until.is_some_and(|until| issued_at <= until) {
                 return true;
             }
         }

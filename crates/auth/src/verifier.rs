@@ -49,6 +49,9 @@ pub enum VerifyError {
     /// The issuer's keys cannot be had: we cannot tell.
     #[error("the issuer's keys cannot be fetched")]
     KeysUnavailable,
+    /// Whether the session has ended cannot be found out.
+    #[error("the session cannot be looked up")]
+    TruthUnavailable,
 }
 
 /// Where the issuer's public keys come from.

@@ -115,6 +115,7 @@ diesel::table! {
         updated_at -> Timestamptz,
         last_login_at -> Nullable<Timestamptz>,
         role_override -> Nullable<Text>,
+        role_changed_at -> Nullable<Timestamptz>,
         deactivated_at -> Nullable<Timestamptz>,
         deactivated_by -> Nullable<Text>,
         seen_in_run -> Nullable<Uuid>,

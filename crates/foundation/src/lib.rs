@@ -4,9 +4,11 @@
 
 mod backing;
 mod cli;
+mod session_rows;
 pub mod signing_keys;
 mod start;
 
 pub use backing::Backing;
 pub use cli::{Service, run};
+pub use session_rows::SessionRows;
 pub use start::{run_to_end, spawn_loop, wait_for_schema};

@@ -3,21 +3,24 @@
 use std::fmt;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use portal_auth::{ApiKey, ApiKeyDirectory, DirectoryUnavailable};
 use portal_service_kit::http_client::traced;
 use portal_types::TenantId;
-use reqwest::Response;
+use reqwest::{RequestBuilder, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::memory::Memory;
-use crate::{CachePolicy, SendingProfile, TenantClientError, TenantRecord};
+use crate::model::ApiKeyRecord;
+use crate::{CachePolicy, GenesysProfile, SendingProfile, TenantClientError, TenantRecord};
 
 /// Longest answer that is read.
 const MAX_BODY_BYTES: usize = 256 * 1024;
-/// Code of the contract for "there is no such tenant". Any other 404 is the wrong address.
-const NO_SUCH_TENANT: &str = "TENANT_NOT_FOUND";
+/// Codes of the contract for "there is no such thing". Any other 404 is the wrong address.
+const NOT_THERE: [&str; 2] = ["TENANT_NOT_FOUND", "API_KEY_NOT_FOUND"];
 
 /// The base URL is no `http(s)://host` address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +39,8 @@ struct Inner {
     credential: SecretString,
     by_org: Memory<String, TenantRecord>,
     profiles: Memory<TenantId, SendingProfile>,
+    genesys: Memory<TenantId, GenesysProfile>,
+    api_keys: Memory<String, Arc<ApiKey>>,
 }
 
 impl fmt::Debug for TenantClient {
@@ -59,14 +64,15 @@ impl TenantClient {
         if !matches!(base_url.scheme(), "http" | "https") || !base_url.has_host() {
             return Err(InvalidBaseUrl);
         }
-        let (by_org, profiles) = (Memory::new(policy), Memory::new(policy));
         Ok(Self {
             inner: Arc::new(Inner {
                 http,
                 base_url,
                 credential,
-                by_org,
-                profiles,
+                by_org: Memory::new(policy),
+                profiles: Memory::new(policy),
+                genesys: Memory::new(policy),
+                api_keys: Memory::new(policy),
             }),
         })
     }
@@ -95,6 +101,19 @@ impl TenantClient {
             .await
     }
 
+    /// How the tenant's people sign in, and which portal roles they get; `None` when there is no
+    /// such tenant.
+    pub async fn genesys_profile(
+        &self,
+        tenant_id: &TenantId,
+    ) -> Result<Option<GenesysProfile>, TenantClientError> {
+        let path = [tenant_id.as_str(), "genesys-profile"];
+        self.inner
+            .genesys
+            .get(tenant_id, self.inner.ask(&path))
+            .await
+    }
+
     /// Forgets what is remembered of a tenant, because an event told that it changed; old answers
     /// do not serve again either. Answers that an organization has no tenant are forgotten too:
     /// the change may be that it has one now.
@@ -104,6 +123,24 @@ impl TenantClient {
             .forget(|_, tenant| tenant.is_none_or(|tenant| tenant.tenant_id == *tenant_id))
             .await;
         self.inner.profiles.forget(|key, _| key == tenant_id).await;
+        self.inner.genesys.forget(|key, _| key == tenant_id).await;
+        self.inner
+            .api_keys
+            .forget(|_, key| key.is_none_or(|key| key.tenant_id == *tenant_id))
+            .await;
+    }
+}
+
+#[async_trait]
+impl ApiKeyDirectory for TenantClient {
+    async fn find(&self, digest: &[u8; 32]) -> Result<Option<Arc<ApiKey>>, DirectoryUnavailable> {
+        let digest = hex::encode(digest);
+        let ask = self.inner.find_api_key(&digest);
+        let found = self.inner.api_keys.get(&digest, ask).await;
+        found.map_err(|error| {
+            tracing::warn!(%error, "an API key cannot be looked up");
+            DirectoryUnavailable
+        })
     }
 }
 
@@ -119,11 +156,24 @@ struct ErrorCode {
 }
 
 impl Inner {
-    #[tracing::instrument(name = "tenant_service.get", skip_all, fields(otel.kind = "client"))]
     async fn ask<T: DeserializeOwned>(
         &self,
         path: &[&str],
     ) -> Result<Option<T>, TenantClientError> {
+        self.call(self.http.get(self.url(path))).await
+    }
+
+    /// The digest goes into the body and not into the address: it is as good as a name.
+    async fn find_api_key(&self, digest: &str) -> Result<Option<Arc<ApiKey>>, TenantClientError> {
+        let request = self
+            .http
+            .post(self.url(&["verify-api-key"]))
+            .json(&serde_json::json!({ "digest": digest }));
+        let found: Option<ApiKeyRecord> = self.call(request).await?;
+        Ok(found.map(|record| Arc::new(record.into())))
+    }
+
+    fn url(&self, path: &[&str]) -> Url {
         let mut url = self.base_url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments
@@ -131,10 +181,15 @@ impl Inner {
                 .extend(["api", "tenants"])
                 .extend(path);
         }
-        let request = self
-            .http
-            .get(url)
-            .bearer_auth(self.credential.expose_secret());
+        url
+    }
+
+    #[tracing::instrument(name = "tenant_service.call", skip_all, fields(otel.kind = "client"))]
+    async fn call<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<Option<T>, TenantClientError> {
+        let request = request.bearer_auth(self.credential.expose_secret());
         let response = traced(request)
             .send()
             .await
@@ -145,7 +200,7 @@ impl Inner {
             200 => serde_json::from_slice(&body)
                 .map(Some)
                 .or(Err(TenantClientError::Protocol { status })),
-            404 if is_no_such_tenant(&body) => Ok(None),
+            404 if is_not_there(&body) => Ok(None),
             401 | 403 => Err(TenantClientError::Unauthorized { status }),
             408 | 429 | 500.. => Err(TenantClientError::Unavailable),
             _ => Err(TenantClientError::Protocol { status }),
@@ -153,8 +208,9 @@ impl Inner {
     }
 }
 
-fn is_no_such_tenant(body: &[u8]) -> bool {
-    serde_json::from_slice(body).is_ok_and(|body: ErrorBody| body.error.code == NO_SUCH_TENANT)
+fn is_not_there(body: &[u8]) -> bool {
+    serde_json::from_slice(body)
+        .is_ok_and(|body: ErrorBody| NOT_THERE.contains(&body.error.code.as_str()))
 }
 
 async fn read(mut response: Response, status: u16) -> Result<Vec<u8>, TenantClientError> {

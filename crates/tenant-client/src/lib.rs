@@ -21,4 +21,7 @@ pub use client::{InvalidBaseUrl, TenantClient};
 pub use error::TenantClientError;
 pub use freshness::{ForgetTenant, change_queue};
 pub use memory::CachePolicy;
-pub use model::{SendingProfile, TenantRecord, TenantStatus, TokenStatus, WhatsAppProfile};
+pub use model::{
+    GenesysProfile, RoleMapping, SealedClient, SendingProfile, TenantRecord, TenantStatus,
+    TokenStatus, WhatsAppProfile,
+};

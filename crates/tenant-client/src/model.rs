@@ -5,7 +5,8 @@ use std::fmt;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
-use portal_types::TenantId;
+use portal_auth::ApiKey;
+use portal_types::{ApiScope, TenantId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A tenant as the directory knows it. Members that are not listed are passed over.
@@ -38,8 +39,87 @@ pub struct SendingProfile {
     pub genesys_org_id: Option<String>,
     /// Region of that organization.
     pub genesys_region: Option<String>,
+    /// Requests a minute of all its people and keys; `None` is the deployment's default.
+    #[serde(default)]
+    pub rate_limit: Option<u32>,
     /// The account and number to send from; `None` until an admin configured it.
     pub whatsapp: Option<WhatsAppProfile>,
+}
+
+/// How a tenant's people sign in, and which portal roles they get.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GenesysProfile {
+    /// Id of the tenant.
+    pub tenant_id: TenantId,
+    /// Whether its people may sign in.
+    pub status: TenantStatus,
+    /// Id of its Genesys organization.
+    pub genesys_org_id: Option<String>,
+    /// Region of that organization.
+    pub genesys_region: Option<String>,
+    /// Whether people of other organizations may work in this one.
+    pub allow_trustees: bool,
+    /// The portal role (`agent`, …) of people none of whose Genesys roles is in the map; `none`
+    /// refuses them.
+    pub unmapped_role: String,
+    /// The tenant's own map of roles, which goes before the built-in one.
+    pub role_mappings: Vec<RoleMapping>,
+    /// Minutes between two syncs of its people; 0 is never, `None` the deployment's default.
+    pub user_sync_minutes: Option<u32>,
+    /// The tenant's own OAuth client (code grant) that signs its people in.
+    pub sign_in_client: Option<SealedClient>,
+    /// The tenant's own OAuth client (client credentials) that reads its people.
+    pub sync_client: Option<SealedClient>,
+}
+
+/// Which portal role a Genesys role gives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleMapping {
+    /// Id or name of the Genesys role, whatever its case.
+    pub genesys_role: String,
+    /// `agent`, `supervisor`, `admin`, or `none`.
+    pub portal_role: String,
+}
+
+/// An OAuth client of a tenant, its secret sealed: bound to table `tenant_credentials`, column
+/// `client_secret`, the tenant and [`SealedClient::credential_row_id`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedClient {
+    /// Region that the client belongs to.
+    pub region: String,
+    /// Id of the client.
+    pub client_id: String,
+    /// The secret as the vault sealed it, base64 on the wire; none for a public (PKCE) client.
+    #[serde(
+        default,
+        serialize_with = "maybe_to_base64",
+        deserialize_with = "maybe_from_base64"
+    )]
+    pub sealed_client_secret: Option<Vec<u8>>,
+    /// Row that the secret is bound to.
+    pub credential_row_id: String,
+}
+
+/// A valid API key as tenant-service tells of it.
+#[derive(Deserialize)]
+pub(crate) struct ApiKeyRecord {
+    key_id: uuid::Uuid,
+    tenant_id: TenantId,
+    /// Scopes that this version does not know open nothing here.
+    scopes: Vec<String>,
+}
+
+impl From<ApiKeyRecord> for ApiKey {
+    fn from(record: ApiKeyRecord) -> Self {
+        let scopes = record.scopes.iter();
+        Self {
+            key_id: record.key_id,
+            tenant_id: record.tenant_id,
+            scopes: scopes
+                .filter_map(|scope| scope.parse::<ApiScope>().ok())
+                .collect(),
+        }
+    }
 }
 
 /// A tenant's `WhatsApp` Business Account with its default number.
@@ -126,6 +206,34 @@ impl fmt::Debug for WhatsAppProfile {
             .field("token_status", &self.token_status)
             .finish_non_exhaustive()
     }
+}
+
+impl fmt::Debug for SealedClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SealedClient")
+            .field("region", &self.region)
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
+    }
+}
+
+fn maybe_to_base64<S: Serializer>(
+    bytes: &Option<Vec<u8>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    bytes
+        .as_ref()
+        .map(|bytes| BASE64_STANDARD.encode(bytes))
+        .serialize(serializer)
+}
+
+fn maybe_from_base64<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<u8>>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    let not_base64 = |_| serde::de::Error::custom("not base64");
+    text.map(|text| BASE64_STANDARD.decode(text).map_err(not_base64))
+        .transpose()
 }
 
 fn to_base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {

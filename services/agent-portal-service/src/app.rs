@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use portal_auth::{Authenticator, Issuer, KeySource, Revocations, SigningKeys, Verifier};
 use portal_events::Consumers;
 use portal_foundation::{
-    Backing, run_to_end, signing_keys::KeyKeeper, spawn_loop, wait_for_schema,
+    Backing, SessionRows, run_to_end, signing_keys::KeyKeeper, spawn_loop, wait_for_schema,
 };
 use portal_genesys::{GenesysClient, RetryPolicy};
 use portal_service_kit::{
@@ -199,6 +199,7 @@ impl Parts {
         Authenticator::builder()
             .access(Verifier::new(&tokens.issuer, &tokens.audience, keys))
             .revocations(self.revocations.clone())
+            .session_truth(Arc::new(SessionRows(self.backing.db.clone())))
             .build()
     }
 
@@ -223,7 +224,6 @@ impl Parts {
         };
         let sessions = Sessions {
             db: self.backing.db.clone(),
-            cache: self.backing.cache.clone(),
             vault: Arc::clone(&self.backing.vault),
             genesys: self.genesys.clone(),
             rules,

@@ -8,6 +8,7 @@
 //! - a session that was ended is refused at once, by every replica of every service;
 //! - every change is an event, committed with the change, and every refusal of a known person an
 //!   entry of the audit log.
+#![recursion_limit = "256"] // of types: what a request waits for is nested deeply
 
 pub mod app;
 pub mod config;

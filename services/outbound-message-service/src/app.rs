@@ -8,7 +8,7 @@ use opentelemetry::metrics::Counter;
 use portal_auth::{Authenticator, JwksClient, JwksOptions, KeySource, Revocations, Verifier};
 use portal_db::Db;
 use portal_events::{Consumers, Relay};
-use portal_foundation::{Backing, run_to_end, spawn_loop, wait_for_schema};
+use portal_foundation::{Backing, SessionRows, run_to_end, spawn_loop, wait_for_schema};
 use portal_service_kit::{
     http_client::{self, ClientOptions},
     lifecycle::{Shutdown, Tasks},
@@ -213,7 +213,9 @@ impl Parts {
         let verifier = Verifier::new(&auth.issuer, &auth.audience, KeySource::Published(keys));
         Authenticator::builder()
             .access(verifier)
+            .api_keys(Arc::new(self.tenants.clone()))
             .revocations(Revocations::new(self.backing.cache.clone(), TOKEN_LIFETIME))
+            .session_truth(Arc::new(SessionRows(self.backing.db.clone())))
             .build()
     }
 

@@ -4,6 +4,7 @@
 //! It owns messages, their attempts and history, idempotency keys, holds and the webhook intake. A
 //! 202 means that the message is committed; from then on it is sent at most once, and it ends in a
 //! state that can be seen.
+#![recursion_limit = "256"] // of types: what a request waits for is nested deeply
 #![warn(missing_docs)]
 
 mod app;

@@ -28,7 +28,7 @@ use crate::{
     state::AppState,
     usecases::{
         Deps,
-        admin_login::LoginDesk,
+        admin_login::{AdminSessionRows, LoginDesk},
         limits::{Limit, Limiter},
     },
 };
@@ -78,6 +78,7 @@ impl App {
             .admin(Verifier::new(TOKEN_PARTY, TOKEN_PARTY, own_keys))
             .services(ServiceKeys::new(&settings.service_keys))
             .revocations(revocations)
+            .admin_truth(Arc::new(AdminSessionRows(deps.clone())))
             .build();
         let issuer = Issuer::new(TOKEN_PARTY, TOKEN_PARTY, keys.clone()).with_lifetime(lifetime);
         let state = state(

@@ -60,6 +60,7 @@ impl From<LoginError> for ApiError {
             ),
             LoginError::Db(error) => database(error),
             LoginError::Password(error) => Self::internal(error),
+            LoginError::Random(error) => Self::internal(error),
             LoginError::Token(IssueError::NoKeys) => Self::unavailable(
                 "STARTING",
                 "The service is starting; try again shortly.",

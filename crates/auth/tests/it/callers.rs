@@ -1,30 +1,60 @@
 //! Callers as handlers see them: who gets in, and what the others are told.
 
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
 use actix_web::{App, HttpResponse, http::StatusCode, http::header, test, test::TestRequest, web};
+use async_trait::async_trait;
 use portal_auth::{
-    AccessSubject, Authenticator, Caller, Guarded, Issuer, KeySource, Optional, PlatformAdmin,
-    Privileged, Revocations, ServiceCaller, ServiceKeys, Verifier,
+    AccessClaims, AccessSubject, AdminClaims, AdminTruth, ApiKey, ApiKeyDirectory, Authenticator,
+    Caller, DirectoryUnavailable, Guarded, Issuer, KeySource, Optional, PlatformAdmin, Privileged,
+    Revocations, ServiceCaller, ServiceKeys, SessionTruth, TenantCaller, TruthUnavailable,
+    Verifier, sha256,
 };
 use portal_service_kit::{ApiError, http::ValidQuery};
-use portal_types::Role;
+use portal_types::{ApiScope, Role, TenantId};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{AUD, ISS, issuer, keys, revocation::cache, shifted, subject, text};
 
 const SERVICE_KEY: &str = "svc_outbound_8Zq3";
+const API_KEY: &str = "sk_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 struct World {
     issuer: Issuer,
     admins: Issuer,
     expired: Issuer,
     revocations: Revocations,
+    rows: Arc<Rows>,
+    api_key_id: Uuid,
     authenticator: Authenticator,
 }
 
+struct OneKey(Arc<ApiKey>);
+
+#[async_trait]
+impl ApiKeyDirectory for OneKey {
+    async fn find(&self, digest: &[u8; 32]) -> Result<Option<Arc<ApiKey>>, DirectoryUnavailable> {
+        Ok((*digest == sha256(API_KEY)).then(|| Arc::clone(&self.0)))
+    }
+}
+
 fn world() -> World {
+    world_with(Revocations::new(cache(), std::time::Duration::from_mins(5)))
+}
+
+fn world_with(revocations: Revocations) -> World {
     let (people, admins) = (keys(), keys());
-    let revocations = Revocations::new(cache(), std::time::Duration::from_mins(5));
+    let rows = Arc::new(Rows::default());
+    let key = ApiKey {
+        key_id: Uuid::now_v7(),
+        tenant_id: TenantId::parse("acme_corp").unwrap(),
+        scopes: vec![ApiScope::MessagesRead],
+    };
+    let api_key_id = key.key_id;
     let authenticator = Authenticator::builder()
         .access(Verifier::new(ISS, AUD, KeySource::Own(people.clone())))
         .admin(Verifier::new(
@@ -34,8 +64,13 @@ fn world() -> World {
         ))
         .services(ServiceKeys::default().with_key("outbound", SERVICE_KEY))
         .revocations(revocations.clone())
+        .api_keys(Arc::new(OneKey(Arc::new(key))))
+        .session_truth(Arc::clone(&rows) as Arc<dyn SessionTruth>)
+        .admin_truth(Arc::clone(&rows) as Arc<dyn AdminTruth>)
         .build();
     World {
+        rows,
+        api_key_id,
         issuer: issuer(&people),
         admins: Issuer::new("tenant-service", "tenant-service", admins),
         expired: shifted(&people, -400),
@@ -50,6 +85,20 @@ async fn who(caller: Caller) -> HttpResponse {
 
 async fn supervisors(caller: Caller) -> Result<HttpResponse, ApiError> {
     caller.require(Role::Supervisor)?;
+    Ok(HttpResponse::Ok().finish())
+}
+
+async fn tenant(caller: TenantCaller) -> Result<HttpResponse, ApiError> {
+    caller.require_scope(ApiScope::MessagesRead)?;
+    let kind = match caller {
+        TenantCaller::User(_) => "user",
+        TenantCaller::ApiKey(_) => "key",
+    };
+    Ok(HttpResponse::Ok().body(format!("{} {kind}", caller.tenant_id())))
+}
+
+async fn tenant_send(caller: TenantCaller) -> Result<HttpResponse, ApiError> {
+    caller.require_scope(ApiScope::MessagesSend)?;
     Ok(HttpResponse::Ok().finish())
 }
 
@@ -86,6 +135,8 @@ async fn ask(world: &World, path: &str, headers: &[String]) -> (StatusCode, Stri
             .route("/supervisors", web::get().to(supervisors))
             .route("/admins", web::get().to(admins))
             .route("/services", web::get().to(services))
+            .route("/tenant", web::get().to(tenant))
+            .route("/tenant-send", web::get().to(tenant_send))
             .route("/guarded", web::get().to(guarded))
             .route("/anybody", web::get().to(anybody)),
     )
@@ -193,7 +244,12 @@ async fn roles_are_required() {
 async fn each_door_takes_its_own_kind_of_caller() {
     let world = world();
     let person = text(&world.issuer.issue_access(&subject()).unwrap());
-    let admin = text(&world.admins.issue_admin(Uuid::now_v7()).unwrap());
+    let admin = text(
+        &world
+            .admins
+            .issue_admin(Uuid::now_v7(), Uuid::now_v7())
+            .unwrap(),
+    );
     let (person, admin) = (bearer(&person), bearer(&admin));
     let service = bearer(SERVICE_KEY);
     let forbidden = (StatusCode::FORBIDDEN, "FORBIDDEN".to_owned());
@@ -222,20 +278,125 @@ async fn each_door_takes_its_own_kind_of_caller() {
     }
 }
 
+/// Rows of sessions as a database would have them.
+#[derive(Default)]
+struct Rows {
+    ended: Mutex<Vec<Uuid>>,
+    is_away: AtomicBool,
+    asked: AtomicUsize,
+}
+
+impl Rows {
+    fn look(&self, session: Uuid) -> Result<bool, TruthUnavailable> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if self.is_away.load(Ordering::SeqCst) {
+            return Err(TruthUnavailable);
+        }
+        Ok(self.ended.lock().unwrap().contains(&session))
+    }
+}
+
+#[async_trait]
+impl SessionTruth for Rows {
+    async fn has_ended(&self, claims: &AccessClaims) -> Result<bool, TruthUnavailable> {
+        self.look(claims.sid.as_uuid())
+    }
+}
+
+#[async_trait]
+impl AdminTruth for Rows {
+    async fn has_ended(&self, claims: &AdminClaims) -> Result<bool, TruthUnavailable> {
+        self.look(claims.sid)
+    }
+}
+
 #[actix_web::test]
-async fn an_administrator_can_be_shut_out() {
-    let world = world();
-    let admin = Uuid::now_v7();
-    let token = text(&world.admins.issue_admin(admin).unwrap());
-    world
-        .revocations
-        .revoke_admin(admin, chrono::Utc::now().timestamp())
-        .await
-        .unwrap();
+async fn an_administrators_session_is_looked_up_at_each_call() {
+    let (world, session) = (world(), Uuid::now_v7());
+    let token = bearer(&text(
+        &world.admins.issue_admin(Uuid::now_v7(), session).unwrap(),
+    ));
+    assert_eq!(ask(&world, "/admins", &token).await, ok("admin"));
+    world.rows.ended.lock().unwrap().push(session);
     assert_eq!(
-        ask(&world, "/admins", &bearer(&token)).await,
+        ask(&world, "/admins", &token).await,
         refused("TOKEN_REVOKED")
     );
+    world.rows.is_away.store(true, Ordering::SeqCst);
+    let away = (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "AUTH_UNAVAILABLE".to_owned(),
+    );
+    assert_eq!(ask(&world, "/admins", &token).await, away);
+}
+
+#[actix_web::test]
+async fn a_list_that_is_lost_sends_people_to_the_rows() {
+    let world = world_with(Revocations::new(cache(), std::time::Duration::from_mins(5)));
+    let (ended, live) = (subject(), subject());
+    let supervisor = AccessSubject {
+        role: Role::Supervisor,
+        ..subject()
+    };
+    let token = |subject| bearer(&text(&world.issuer.issue_access(subject).unwrap()));
+    let (ended_token, live_token, supervisor) = (token(&ended), token(&live), token(&supervisor));
+    world
+        .rows
+        .ended
+        .lock()
+        .unwrap()
+        .push(ended.session_id.as_uuid());
+    assert_eq!(
+        ask(&world, "/who", &ended_token).await,
+        refused("TOKEN_REVOKED")
+    );
+    assert_eq!(ask(&world, "/who", &live_token).await.0, StatusCode::OK);
+
+    // Without the rows, too, only who may do much is stopped.
+    world.rows.is_away.store(true, Ordering::SeqCst);
+    let other = token(&subject());
+    assert_eq!(ask(&world, "/who", &other).await.0, StatusCode::OK);
+    let away = (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "AUTH_UNAVAILABLE".to_owned(),
+    );
+    assert_eq!(ask(&world, "/who", &supervisor).await, away);
+
+    // Whole again: the rows are left alone.
+    world.rows.is_away.store(false, Ordering::SeqCst);
+    world.revocations.mark_whole().await.unwrap();
+    let asked = world.rows.asked.load(Ordering::SeqCst);
+    assert_eq!(ask(&world, "/who", &supervisor).await.0, StatusCode::OK);
+    assert_eq!(world.rows.asked.load(Ordering::SeqCst), asked);
+}
+
+#[actix_web::test]
+async fn a_tenants_key_opens_what_its_scopes_say() {
+    let world = world();
+    let key = bearer(API_KEY);
+    assert_eq!(ask(&world, "/tenant", &key).await, ok("acme_corp key"));
+    let missing = (StatusCode::FORBIDDEN, "SCOPE_MISSING".to_owned());
+    assert_eq!(ask(&world, "/tenant-send", &key).await, missing);
+    let person = bearer(&text(&world.issuer.issue_access(&subject()).unwrap()));
+    assert_eq!(ask(&world, "/tenant-send", &person).await.0, StatusCode::OK);
+    for other in ["sk_", "sk_short", &API_KEY.replace('A', "B")] {
+        let answer = ask(&world, "/tenant", &bearer(other)).await;
+        assert_eq!(answer, refused("TOKEN_INVALID"), "{other}");
+    }
+    // No other door takes it.
+    for path in ["/who", "/admins", "/services", "/anybody"] {
+        assert_eq!(
+            ask(&world, path, &key).await,
+            refused("TOKEN_INVALID"),
+            "{path}"
+        );
+    }
+    world
+        .revocations
+        .revoke_api_key(world.api_key_id)
+        .await
+        .unwrap();
+    assert_eq!(ask(&world, "/tenant", &key).await, refused("TOKEN_REVOKED"));
 }
 
 #[actix_web::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portal_auth::{RevocationSubject, Revocations};
+use portal_auth::{RevocationSubject, Revocations, Standing};
 use portal_cache::Cache;
 use portal_types::{SessionId, TenantId, UserId};
 use uuid::Uuid;
@@ -38,46 +38,70 @@ impl Subjects {
     }
 }
 
+/// A list that is known to be whole.
+async fn whole(cache: Cache) -> Revocations {
+    let list = Revocations::new(cache, LIFETIME);
+    list.mark_whole().await.unwrap();
+    list
+}
+
 #[tokio::test]
 async fn a_session_that_ends_ends_everywhere() {
     let cache = cache();
-    let (here, there) = (
-        Revocations::new(cache.clone(), LIFETIME),
-        Revocations::new(cache, LIFETIME),
-    );
+    let (here, there) = (whole(cache.clone()).await, whole(cache).await);
     let (ended, other) = (Subjects::new(), Subjects::new());
-    assert!(!there.is_revoked(&ended.all(), 1_000).await);
+    assert_eq!(there.standing(&ended.all(), 1_000).await, Standing::Live);
     here.revoke_session(ended.session).await.unwrap();
-    assert!(there.is_revoked(&ended.all(), 1_000).await);
-    assert!(!there.is_revoked(&other.all(), 1_000).await);
+    assert_eq!(there.standing(&ended.all(), 1_000).await, Standing::Ended);
+    assert_eq!(there.standing(&other.all(), 1_000).await, Standing::Live);
 }
 
 #[tokio::test]
 async fn a_persons_new_tokens_are_taken() {
-    let list = Revocations::new(cache(), LIFETIME);
+    let list = whole(cache()).await;
     let subjects = Subjects::new();
     list.revoke_user(subjects.user, 1_000).await.unwrap();
-    assert!(list.is_revoked(&subjects.all(), 999).await);
-    assert!(list.is_revoked(&subjects.all(), 1_000).await);
-    assert!(!list.is_revoked(&subjects.all(), 1_001).await);
+    for (issued_at, standing) in [
+        (999, Standing::Ended),
+        (1_000, Standing::Ended),
+        (1_001, Standing::Live),
+    ] {
+        assert_eq!(list.standing(&subjects.all(), issued_at).await, standing);
+    }
 }
 
 #[tokio::test]
 async fn a_tenant_can_come_back() {
-    let list = Revocations::new(cache(), LIFETIME);
+    let list = whole(cache()).await;
     let subjects = Subjects::new();
     list.revoke_tenant(&subjects.tenant).await.unwrap();
-    assert!(list.is_revoked(&subjects.all(), 1_000).await);
+    assert_eq!(list.standing(&subjects.all(), 1_000).await, Standing::Ended);
     list.restore_tenant(&subjects.tenant).await.unwrap();
-    assert!(!list.is_revoked(&subjects.all(), 1_000).await);
+    assert_eq!(list.standing(&subjects.all(), 1_000).await, Standing::Live);
 }
 
 #[tokio::test]
-async fn without_redis_requests_go_on_with_what_is_known() {
+async fn a_list_that_was_lost_ends_what_it_knows_and_is_not_believed_for_the_rest() {
+    let cache = cache();
+    let list = Revocations::new(cache.clone(), LIFETIME);
+    let (ended, other) = (Subjects::new(), Subjects::new());
+    list.revoke_session(ended.session).await.unwrap();
+    assert!(!list.is_whole().await);
+    assert_eq!(list.standing(&ended.all(), 1_000).await, Standing::Ended);
+    assert_eq!(list.standing(&other.all(), 1_000).await, Standing::Unknown);
+    list.mark_whole().await.unwrap();
+    assert!(list.is_whole().await);
+    assert_eq!(list.standing(&other.all(), 1_000).await, Standing::Live);
+}
+
+#[tokio::test]
+async fn without_redis_the_list_knows_what_this_process_has_seen() {
     let nowhere = Cache::connect(&"redis://127.0.0.1:9/".into(), "").unwrap();
     let list = Revocations::new(nowhere, LIFETIME);
     let (ended, other) = (Subjects::new(), Subjects::new());
     assert!(list.revoke_session(ended.session).await.is_err());
-    assert!(list.is_revoked(&ended.all(), 1_000).await);
-    assert!(!list.is_revoked(&other.all(), 1_000).await);
+    for (subjects, has_ended) in [(ended.all(), true), (other.all(), false)] {
+        assert_eq!(list.standing(&subjects, 1_000).await, Standing::Unknown);
+        assert_eq!(list.has_seen_end(&subjects, 1_000).await, has_ended);
+    }
 }

@@ -138,7 +138,7 @@ async fn tokens_of_others_and_for_others_are_refused() {
 async fn an_admin_token_is_no_access_token_and_the_other_way_round() {
     let keys = keys();
     let issuer = issuer(&keys);
-    let admin = text(&issuer.issue_admin(Uuid::now_v7()).unwrap());
+    let admin = text(&issuer.issue_admin(Uuid::now_v7(), Uuid::now_v7()).unwrap());
     assert_eq!(refusal(&keys, &admin).await, VerifyError::Invalid);
     let admins = Verifier::<AdminClaims>::new(ISS, AUD, KeySource::Own(keys.clone()));
     admins.verify(&admin).await.unwrap();

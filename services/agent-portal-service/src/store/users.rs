@@ -141,3 +141,19 @@ pub(crate) fn is_known_elsewhere_any_tenant(
     ))
     .get_result(tx.conn())?)
 }
+
+/// People whose role changed after `after`, of all tenants, and when: access tokens from before name
+/// the wrong one.
+pub(crate) fn list_role_changed_after_any_tenant(
+    tx: &mut Tx<'_>,
+    after: DateTime<Utc>,
+) -> Result<Vec<(UserId, DateTime<Utc>)>, DbError> {
+    let rows: Vec<(Uuid, Option<DateTime<Utc>>)> = genesys_users::table
+        .filter(genesys_users::role_changed_at.gt(after))
+        .select((genesys_users::user_id, genesys_users::role_changed_at))
+        .load(tx.conn())?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|(user, at)| Some((user.into(), at?)))
+        .collect())
+}

@@ -202,7 +202,7 @@ async fn bad_tokens(world: &World, person: &Person) -> Vec<(&'static str, String
         ),
         (
             "an administrator's",
-            good.issue_admin(uuid::Uuid::now_v7())
+            good.issue_admin(uuid::Uuid::now_v7(), uuid::Uuid::now_v7())
                 .unwrap()
                 .token
                 .expose_secret()

@@ -139,6 +139,7 @@ pub(crate) fn tenant(id: &str) -> SendingProfile {
         status: TenantStatus::Active,
         genesys_org_id: Some(org.to_owned()),
         genesys_region: Some("sandbox".to_owned()),
+        rate_limit: None,
         whatsapp: Some(WhatsAppProfile {
             waba_id: format!("waba-of-{id}"),
             phone_number_id: format!("number-of-{id}"),

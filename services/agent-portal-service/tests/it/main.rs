@@ -1,5 +1,6 @@
 //! agent-portal-service over HTTP, on real PostgreSQL, RabbitMQ and Redis; Genesys is the sandbox,
 //! and a small server stands for tenant-service.
+#![recursion_limit = "256"] // of types: what a service waits for is nested deeply
 #![allow(clippy::allow_attributes, reason = "not every file trips every lint")]
 #![allow(
     clippy::unwrap_used,

@@ -1,8 +1,5 @@
 //! Who is let in: nobody without a good token.
 
-use portal_auth::Revocations;
-use portal_cache::Cache;
-use portal_test_harness::redis_url;
 use portal_types::SessionId;
 use reqwest::StatusCode;
 use serde_json::json;
@@ -80,9 +77,7 @@ async fn a_revoked_session_is_out_at_once() {
     let session = SessionId::generate();
     let token = world.sisters.token_for("acme", session);
     world.send(&token, "+1234567890").await;
-    let cache = Cache::connect(&redis_url().into(), &world.isolation.redis_key_prefix).unwrap();
-    let list = Revocations::new(cache, std::time::Duration::from_mins(5));
-    list.revoke_session(session).await.unwrap();
+    world.revocations().revoke_session(session).await.unwrap();
     let (status, answer) = world
         .post(&token, &json!({"to": "+1234567890", "text": "x"}))
         .await;

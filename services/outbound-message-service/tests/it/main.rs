@@ -1,5 +1,6 @@
 //! outbound-message-service over HTTP, on real PostgreSQL, RabbitMQ and Redis; Meta is the sandbox,
 //! and a small server stands for its two sister services.
+#![recursion_limit = "256"] // of types: what a service waits for is nested deeply
 #![allow(clippy::allow_attributes, reason = "not every file trips every lint")]
 #![allow(
     clippy::unwrap_used,

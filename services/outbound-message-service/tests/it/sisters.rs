@@ -135,6 +135,7 @@ pub(crate) fn profile(vault: &Vault, tenant: &str) -> SendingProfile {
         status: TenantStatus::Active,
         genesys_org_id: None,
         genesys_region: None,
+        rate_limit: None,
         whatsapp: Some(WhatsAppProfile {
             waba_id: waba_id.to_owned(),
             phone_number_id: number_id.to_owned(),

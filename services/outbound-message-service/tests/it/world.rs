@@ -3,6 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use outbound_message_service::{App, Settings};
+use portal_auth::Revocations;
+use portal_cache::Cache;
 use portal_sandbox::{Sandbox, SandboxConfig, seed};
 use portal_service_kit::lifecycle::Shutdown;
 use portal_test_harness::{
@@ -126,6 +128,15 @@ impl World {
             answer.status().is_success().then_some(())
         })
         .await;
+        // As agent-portal-service does, which keeps the list.
+        self.revocations().mark_whole().await.unwrap();
+    }
+
+    /// The list of what was ended, as its owners write it.
+    pub(crate) fn revocations(&self) -> Revocations {
+        let prefix = &self.isolation.redis_key_prefix;
+        let cache = Cache::connect(&redis_url().into(), prefix).unwrap();
+        Revocations::new(cache, Duration::from_mins(5))
     }
 
     pub(crate) fn lead_webhooks_here(&self) {

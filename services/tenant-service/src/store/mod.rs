@@ -1,5 +1,6 @@
 //! The service's tables. Diesel lives here only; rows never leave.
 
+pub(crate) mod admin_sessions;
 pub(crate) mod admins;
 pub(crate) mod tenants;
 pub(crate) mod whatsapp_accounts;

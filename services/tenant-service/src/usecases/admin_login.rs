@@ -3,20 +3,28 @@
 
 use std::time::Duration;
 
-use portal_auth::{IssueError, IssuedToken, Issuer, PasswordError, Passwords, sha256_hex};
+use async_trait::async_trait;
+use portal_auth::{
+    AdminClaims, AdminTruth, IssueError, IssuedToken, Issuer, PasswordError, Passwords,
+    TruthUnavailable, random_token, sha256, sha256_hex,
+};
 use portal_db::{
     DbError, Scope,
     audit::{self, Actor, Outcome},
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use tracing::instrument;
+use uuid::Uuid;
 
 use super::{
     Deps, OpContext,
     limits::{Limit, Limiter},
 };
-use crate::store;
+use crate::store::{self, admin_sessions::NewAdminSession};
+
+/// How long an administrator's session lives.
+const SESSION_HOURS: i64 = 12;
 
 /// What signing in needs besides the rest.
 #[derive(Clone)]
@@ -41,6 +49,8 @@ pub(crate) enum LoginError {
     Password(#[from] PasswordError),
     #[error("no token could be made")]
     Token(#[from] IssueError),
+    #[error("the machine gives no random numbers")]
+    Random(#[source] anyhow::Error),
 }
 
 /// Signs an administrator in.
@@ -94,14 +104,47 @@ pub(crate) async fn admin_login(
     } else {
         None
     };
-    let token = desk.issuer.issue_admin(account.admin_id)?;
-    let details = json!({"jti": token.jti});
+    let session_id = Uuid::now_v7();
+    let token = desk.issuer.issue_admin(account.admin_id, session_id)?;
+    let refresh = random_token("rta_").map_err(|error| LoginError::Random(error.into()))?;
+    let expires_at = deps.clock.now() + chrono::Duration::hours(SESSION_HOURS);
+    let session = NewAdminSession {
+        session_id,
+        admin_id: account.admin_id,
+        refresh_token_hash: sha256(refresh.expose_secret()).to_vec(),
+        idle_expires_at: expires_at,
+        expires_at,
+    };
+    let details = json!({"session_id": session_id, "jti": token.jti});
     let entry = ctx.audit("admin.login", &"platform", Outcome::Succeeded, details);
     deps.db
         .write("record_admin_login", Scope::Service, move |tx| {
             store::admins::update_after_login(tx, account.admin_id, new_hash.as_deref())?;
+            store::admin_sessions::insert(tx, &session)?;
             audit::append(tx, &entry)
         })
         .await?;
     Ok(token)
+}
+
+/// What the rows say of administrators' sessions.
+pub(crate) struct AdminSessionRows(pub(crate) Deps);
+
+#[async_trait]
+impl AdminTruth for AdminSessionRows {
+    async fn has_ended(&self, claims: &AdminClaims) -> Result<bool, TruthUnavailable> {
+        let (session_id, admin_id) = (claims.sid, claims.sub);
+        let now = self.0.clock.now();
+        let lives = self
+            .0
+            .db
+            .read("admin_session", Scope::Service, move |tx| {
+                store::admin_sessions::lives(tx, session_id, admin_id, now)
+            })
+            .await;
+        lives.map(|lives| !lives).map_err(|error| {
+            tracing::warn!(%error, "an administrator's session cannot be looked up");
+            TruthUnavailable
+        })
+    }
 }

@@ -11,7 +11,7 @@ use lapin::{
     },
     types::{AMQPValue, FieldTable},
 };
-use portal_auth::{RevocationSubject, Revocations};
+use portal_auth::{RevocationSubject, Revocations, Standing};
 use portal_cache::Cache;
 use portal_test_harness::{amqp_url, eventually, redis_url};
 use portal_types::TenantId;
@@ -376,7 +376,7 @@ async fn suspending_a_tenant_ends_its_sessions_at_once() {
         let list = Revocations::new(cache, Duration::from_mins(5));
         let is_revoked = async |tenant: &str| {
             let tenant = RevocationSubject::Tenant(TenantId::parse(tenant).unwrap());
-            list.is_revoked(&[tenant], 1_000).await
+            list.standing(&[tenant], 1_000).await == Standing::Ended
         };
         assert!(!is_revoked("acme_corp").await);
         ok(

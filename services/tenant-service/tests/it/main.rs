@@ -1,4 +1,5 @@
 //! tenant-service on real PostgreSQL, RabbitMQ and Redis, spoken to over HTTP.
+#![recursion_limit = "256"] // of types: what a service waits for is nested deeply
 #![allow(
     clippy::allow_attributes,
     reason = "the switches for tests do not reach helpers"

@@ -369,7 +369,7 @@ async fn a_database_that_is_away_is_a_503_that_says_when_to_come_again() {
         })
         .await;
         assert!(response.headers().contains_key("retry-after"));
-        refused(response, 503, "DATABASE_UNAVAILABLE").await;
+        refused(response, 503, "AUTH_UNAVAILABLE").await;
         let health = world.get("/health/ready").send().await.unwrap();
         assert_eq!(health.status(), 503);
         run(allow, server).await.unwrap();

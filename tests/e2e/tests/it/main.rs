@@ -1,5 +1,6 @@
 //! The three services together, as one installation: real PostgreSQL, RabbitMQ and Redis; Genesys Cloud
 //! and the Graph API are the sandbox.
+#![recursion_limit = "256"] // of types: what a service waits for is nested deeply
 #![allow(clippy::allow_attributes, reason = "not every file trips every lint")]
 #![allow(
     clippy::unwrap_used,

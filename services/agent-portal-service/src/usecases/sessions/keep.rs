@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
-use portal_cache::{CacheError, Key};
+use portal_cache::CacheError;
 use portal_db::{CrossTenantPath, DbError, Scope};
 use portal_events::EventContext;
 use portal_types::SessionId;
@@ -12,7 +12,10 @@ use portal_types::SessionId;
 use super::{Sessions, end::tell_ended};
 use crate::{
     domain::RevokeReason,
-    store::sessions::{self, Which},
+    store::{
+        sessions::{self, Which},
+        users,
+    },
 };
 
 const SWEEPER: Scope = Scope::CrossTenant(CrossTenantPath::SessionSweeper);
@@ -23,20 +26,13 @@ const AT_ONCE: usize = 32;
 
 /// A revocation that did not reach the list at once is put there by the next look.
 const RECENTLY: Duration = Duration::from_mins(1);
-/// How long the mark may stand; it falls with the list when Redis loses everything.
-const MARK_LIFETIME: Duration = Duration::from_hours(24);
-
-/// Stands in Redis while the list there is whole.
-fn whole_mark() -> Key<bool> {
-    Key::global("revocations-whole", &[])
-}
 
 impl Sessions {
-    /// Puts sessions that were ended on the revocation list again: the recent ones, or, when the
-    /// list may have been lost, all whose access tokens may still be valid. Answers whether Redis
-    /// took them.
+    /// Puts sessions that were ended and people whose role changed on the revocation list again: the
+    /// recent ones, or, when the list may have been lost, all whose access tokens may still be valid.
+    /// Answers whether Redis took them.
     pub(crate) async fn republish_ended(&self, may_be_lost: bool) -> Result<bool, DbError> {
-        let is_whole = !may_be_lost && matches!(self.cache.exists(&whole_mark()).await, Ok(true));
+        let is_whole = !may_be_lost && self.revocations.is_whole().await;
         let window = if is_whole {
             RECENTLY
         } else {
@@ -44,17 +40,24 @@ impl Sessions {
             self.token_lifetime + Duration::from_mins(1)
         };
         let after = self.clock.now() - chrono::Duration::from_std(window).unwrap_or_default();
-        let ids = self
+        let (sessions, people) = self
             .db
             .read("sessions.ended_lately", SWEEPER, move |tx| {
-                sessions::list_ended_after_any_tenant(tx, after)
+                let sessions = sessions::list_ended_after_any_tenant(tx, after)?;
+                let people = users::list_role_changed_after_any_tenant(tx, after)?;
+                Ok::<_, DbError>((sessions, people))
             })
             .await?;
-        let mut is_published = self.publish_ended(ids).await;
+        let mut is_published = self.publish_ended(sessions).await;
+        for (user, changed_at) in people {
+            let listed = self
+                .revocations
+                .revoke_user(user, changed_at.timestamp())
+                .await;
+            is_published &= listed.is_ok();
+        }
         if is_published && !is_whole {
-            let mark = whole_mark();
-            let marked = self.cache.set_with_ttl(&mark, &true, MARK_LIFETIME);
-            is_published = marked.await.is_ok();
+            is_published = self.revocations.mark_whole().await.is_ok();
         }
         Ok(is_published)
     }

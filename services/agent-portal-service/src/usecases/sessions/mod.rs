@@ -7,7 +7,6 @@ mod refresh;
 use std::{sync::Arc, time::Duration};
 
 use portal_auth::{IssueError, Issuer, Revocations};
-use portal_cache::Cache;
 use portal_db::{Db, DbError};
 use portal_events::RelayWaker;
 use portal_genesys::GenesysClient;
@@ -59,7 +58,6 @@ impl From<IssueError> for SessionError {
 #[derive(Clone)]
 pub(crate) struct Sessions {
     pub(crate) db: Db,
-    pub(crate) cache: Cache,
     pub(crate) vault: Arc<Vault>,
     pub(crate) genesys: GenesysClient,
     pub(crate) rules: Arc<SignInRules>,
