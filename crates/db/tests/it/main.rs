@@ -9,4 +9,5 @@
 
 mod catalogue;
 mod doors;
+mod filters;
 mod mailboxes;
