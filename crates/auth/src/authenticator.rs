@@ -13,7 +13,7 @@ use crate::{
     revocation::{RevocationSubject, Revocations, Standing},
     secret::sha256,
     service_key::{PREFIX, ServiceKeys},
-    truth::{AdminTruth, SessionTruth},
+    truth::{AdminStanding, AdminTruth, SessionTruth},
     verifier::{Verifier, VerifyError},
 };
 
@@ -140,16 +140,32 @@ impl Authenticator {
 
     /// The claims of a platform administrator's token.
     pub async fn admin(&self, token: &str) -> Result<Arc<AdminClaims>, VerifyError> {
+        match self.admin_standing(token).await? {
+            (_, AdminStanding::Unenrolled) => Err(VerifyError::SecondFactorMissing),
+            (claims, _) => Ok(claims),
+        }
+    }
+
+    /// As [`Self::admin`], also of an administrator who has yet to enrol a second factor: for the
+    /// doors that lead to one, and for the way out.
+    pub async fn enrolling_admin(&self, token: &str) -> Result<Arc<AdminClaims>, VerifyError> {
+        self.admin_standing(token).await.map(|(claims, _)| claims)
+    }
+
+    async fn admin_standing(
+        &self,
+        token: &str,
+    ) -> Result<(Arc<AdminClaims>, AdminStanding), VerifyError> {
         let verifier = self.0.admin.as_ref().ok_or(VerifyError::Invalid)?;
         let claims = verifier.verify(token).await?;
-        if let Some(truth) = &self.0.admin_truth {
-            match truth.has_ended(&claims).await {
-                Ok(false) => {}
-                Ok(true) => return Err(VerifyError::Revoked),
-                Err(_away) => return Err(VerifyError::TruthUnavailable),
-            }
+        let Some(truth) = &self.0.admin_truth else {
+            return Ok((claims, AdminStanding::Live));
+        };
+        match truth.standing(&claims).await {
+            Ok(AdminStanding::Ended) => Err(VerifyError::Revoked),
+            Ok(standing) => Ok((claims, standing)),
+            Err(_away) => Err(VerifyError::TruthUnavailable),
         }
-        Ok(claims)
     }
 
     /// The tenant's API key, if it is valid now.
@@ -257,6 +273,11 @@ impl From<VerifyError> for ApiError {
             VerifyError::Revoked => {
                 Self::unauthorized("TOKEN_REVOKED", "The session was ended; sign in again.")
             }
+            VerifyError::SecondFactorMissing => Self::forbidden(
+                "TOTP_ENROLMENT_REQUIRED",
+                "Enrol an authenticator app first: POST /api/admin/me/totp, then \
+                 POST /api/admin/me/totp/confirm.",
+            ),
             VerifyError::Malformed | VerifyError::Invalid | VerifyError::UnknownKey => {
                 Self::unauthorized(
                     "TOKEN_INVALID",

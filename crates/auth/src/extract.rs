@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     api_key::{ApiKey, is_api_key},
     authenticator::{Authenticator, bearer_token, is_service_key},
-    claims::AccessClaims,
+    claims::{AccessClaims, AdminClaims},
 };
 
 type Extracting<T> = std::pin::Pin<Box<dyn Future<Output = Result<T, ApiError>>>>;
@@ -81,6 +81,10 @@ pub struct PlatformAdmin {
     /// The administrator's session.
     pub session_id: Uuid,
 }
+
+/// A platform administrator who may have yet to enrol a second factor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnrollingAdmin(pub PlatformAdmin);
 
 /// Another of our services.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,24 +161,45 @@ impl FromRequest for PlatformAdmin {
     type Future = Extracting<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let authenticator = authenticator(request);
-        let token = bearer_token(request).map(str::to_owned);
+        let credentials = admin_credentials(request);
         Box::pin(async move {
-            let token = token?;
-            let authenticator = authenticator?;
-            if is_service_key(&token) && authenticator.service(&token).is_ok() {
-                return Err(ApiError::forbidden(
-                    "FORBIDDEN",
-                    "Only platform administrators may do this.",
-                ));
-            }
-            let claims = authenticator.admin(&token).await?;
-            Span::current().record("user.id", claims.sub.to_string());
-            Ok(Self {
-                admin_id: claims.sub,
-                session_id: claims.sid,
-            })
+            let (authenticator, token) = credentials?;
+            Ok(known_admin(authenticator.admin(&token).await?.as_ref()))
         })
+    }
+}
+
+impl FromRequest for EnrollingAdmin {
+    type Error = ApiError;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let credentials = admin_credentials(request);
+        Box::pin(async move {
+            let (authenticator, token) = credentials?;
+            let claims = authenticator.enrolling_admin(&token).await?;
+            Ok(Self(known_admin(&claims)))
+        })
+    }
+}
+
+fn admin_credentials(request: &HttpRequest) -> Result<(Authenticator, String), ApiError> {
+    let token = bearer_token(request)?;
+    let authenticator = authenticator(request)?;
+    if is_service_key(token) && authenticator.service(token).is_ok() {
+        return Err(ApiError::forbidden(
+            "FORBIDDEN",
+            "Only platform administrators may do this.",
+        ));
+    }
+    Ok((authenticator, token.to_owned()))
+}
+
+fn known_admin(claims: &AdminClaims) -> PlatformAdmin {
+    Span::current().record("user.id", claims.sub.to_string());
+    PlatformAdmin {
+        admin_id: claims.sub,
+        session_id: claims.sid,
     }
 }
 

@@ -17,6 +17,7 @@ mod password;
 mod revocation;
 mod secret;
 mod service_key;
+mod totp;
 mod truth;
 mod verifier;
 
@@ -24,14 +25,16 @@ pub use api_key::{API_KEY_PREFIX, ApiKey, ApiKeyDirectory, DirectoryUnavailable}
 pub use authenticator::{Authenticator, AuthenticatorBuilder, bearer_token};
 pub use claims::{ACCESS_TYPE, ADMIN_TYPE, AccessClaims, AdminClaims, TokenClaims};
 pub use extract::{
-    Caller, Guarded, Optional, PlatformAdmin, Privileged, ServiceCaller, TenantCaller,
+    Caller, EnrollingAdmin, Guarded, Optional, PlatformAdmin, Privileged, ServiceCaller,
+    TenantCaller,
 };
 pub use issuer::{AccessSubject, DEFAULT_LIFETIME, IssueError, IssuedToken, Issuer};
 pub use jwks::{JwksClient, JwksOptions};
 pub use keys::{InvalidKey, Jwk, Jwks, SigningKey, SigningKeys};
-pub use password::{PasswordError, Passwords, Verdict};
+pub use password::{PasswordError, Passwords, UnfitPassword, Verdict, check_new_password};
 pub use revocation::{RevocationSubject, Revocations, Standing};
 pub use secret::{random_token, sha256, sha256_hex};
 pub use service_key::{ServiceKeys, ServiceKeysSection};
-pub use truth::{AdminTruth, SessionTruth, TruthUnavailable};
+pub use totp::{TotpError, TotpSecret};
+pub use truth::{AdminStanding, AdminTruth, SessionTruth, TruthUnavailable};
 pub use verifier::{KeySource, Verifier, VerifyError};

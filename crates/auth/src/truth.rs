@@ -18,9 +18,21 @@ pub trait SessionTruth: Send + Sync {
     async fn has_ended(&self, claims: &AccessClaims) -> Result<bool, TruthUnavailable>;
 }
 
-/// Knows whether a platform administrator's session has ended.
+/// How an administrator's session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdminStanding {
+    /// It lives.
+    Live,
+    /// It lives, and its administrator has no second factor yet where one is needed: only the doors
+    /// that lead to one are open.
+    Unenrolled,
+    /// It was ended or is over, its administrator was deactivated, or it is not there.
+    Ended,
+}
+
+/// Knows how a platform administrator's session stands.
 #[async_trait]
 pub trait AdminTruth: Send + Sync {
-    /// Whether the session was ended or is over, or its administrator deactivated.
-    async fn has_ended(&self, claims: &AdminClaims) -> Result<bool, TruthUnavailable>;
+    /// How the session stands now.
+    async fn standing(&self, claims: &AdminClaims) -> Result<AdminStanding, TruthUnavailable>;
 }

@@ -46,6 +46,9 @@ pub enum VerifyError {
     /// It was good and has been ended.
     #[error("the token was revoked")]
     Revoked,
+    /// It is good, and its administrator has yet to enrol a second factor.
+    #[error("the administrator has no second factor")]
+    SecondFactorMissing,
     /// The issuer's keys cannot be had: we cannot tell.
     #[error("the issuer's keys cannot be fetched")]
     KeysUnavailable,

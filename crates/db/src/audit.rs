@@ -15,6 +15,10 @@ pub enum Actor {
     User(String),
     /// Another service, by name.
     Service(String),
+    /// An API key of a tenant, by id.
+    ApiKey(String),
+    /// Whoever runs `portalctl`.
+    Operator,
     /// Somebody who is not signed in.
     Anonymous,
 }
@@ -25,6 +29,8 @@ impl Actor {
             Self::PlatformAdmin(id) => ("platform_admin", Some(id)),
             Self::User(id) => ("user", Some(id)),
             Self::Service(name) => ("service", Some(name)),
+            Self::ApiKey(id) => ("api_key", Some(id)),
+            Self::Operator => ("operator", None),
             Self::Anonymous => ("anonymous", None),
         }
     }

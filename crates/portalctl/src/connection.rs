@@ -11,3 +11,15 @@ pub(crate) fn open(url: &SecretString) -> anyhow::Result<PgConnection> {
     connection.batch_execute("SET application_name = 'portalctl'; SET timezone = 'UTC'")?;
     Ok(connection)
 }
+
+/// Runs `work` and commits what it did, or nothing of it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the operator's own connection, which serves no tenant"
+)]
+pub(crate) fn transaction<T>(
+    conn: &mut PgConnection,
+    work: impl FnOnce(&mut PgConnection) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    conn.transaction(work)
+}

@@ -11,6 +11,8 @@
 mod admin;
 mod connection;
 mod db;
+mod operator;
+mod vault_keys;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -34,6 +36,8 @@ struct Cli {
         global = true
     )]
     database_url_file: Option<PathBuf>,
+    #[command(flatten)]
+    vault: vault_keys::VaultKeys,
     /// Answer in JSON.
     #[arg(long, global = true)]
     json: bool,
@@ -85,7 +89,7 @@ fn run(cli: &Cli) -> anyhow::Result<Answer> {
     let url = database_url(cli)?;
     match &cli.command {
         Command::Db(command) => db::run(command, &url),
-        Command::Admin(command) => admin::run(command, &url),
+        Command::Admin(command) => admin::run(command, &url, &cli.vault),
     }
 }
 

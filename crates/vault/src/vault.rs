@@ -70,6 +70,11 @@ impl Vault {
         self.keys.get(self.active).map_or("", |key| key.id.as_str())
     }
 
+    /// Ids of all keys, in the order of the configuration.
+    pub fn key_ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|key| key.id.as_str())
+    }
+
     /// Seals `secret` for `binding` under a data key of its own, wrapped by the active key.
     pub fn seal(
         &self,

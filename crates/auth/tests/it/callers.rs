@@ -8,10 +8,10 @@ use std::sync::{
 use actix_web::{App, HttpResponse, http::StatusCode, http::header, test, test::TestRequest, web};
 use async_trait::async_trait;
 use portal_auth::{
-    AccessClaims, AccessSubject, AdminClaims, AdminTruth, ApiKey, ApiKeyDirectory, Authenticator,
-    Caller, DirectoryUnavailable, Guarded, Issuer, KeySource, Optional, PlatformAdmin, Privileged,
-    Revocations, ServiceCaller, ServiceKeys, SessionTruth, TenantCaller, TruthUnavailable,
-    Verifier, sha256,
+    AccessClaims, AccessSubject, AdminClaims, AdminStanding, AdminTruth, ApiKey, ApiKeyDirectory,
+    Authenticator, Caller, DirectoryUnavailable, EnrollingAdmin, Guarded, Issuer, KeySource,
+    Optional, PlatformAdmin, Privileged, Revocations, ServiceCaller, ServiceKeys, SessionTruth,
+    TenantCaller, TruthUnavailable, Verifier, sha256,
 };
 use portal_service_kit::{ApiError, http::ValidQuery};
 use portal_types::{ApiScope, Role, TenantId};
@@ -106,6 +106,10 @@ async fn admins(_: PlatformAdmin) -> HttpResponse {
     HttpResponse::Ok().body("admin")
 }
 
+async fn enrolling(_: EnrollingAdmin) -> HttpResponse {
+    HttpResponse::Ok().body("admin")
+}
+
 async fn services(caller: ServiceCaller) -> HttpResponse {
     HttpResponse::Ok().body(caller.name)
 }
@@ -134,6 +138,7 @@ async fn ask(world: &World, path: &str, headers: &[String]) -> (StatusCode, Stri
             .route("/who", web::get().to(who))
             .route("/supervisors", web::get().to(supervisors))
             .route("/admins", web::get().to(admins))
+            .route("/enrolling", web::get().to(enrolling))
             .route("/services", web::get().to(services))
             .route("/tenant", web::get().to(tenant))
             .route("/tenant-send", web::get().to(tenant_send))
@@ -282,6 +287,7 @@ async fn each_door_takes_its_own_kind_of_caller() {
 #[derive(Default)]
 struct Rows {
     ended: Mutex<Vec<Uuid>>,
+    unenrolled: Mutex<Vec<Uuid>>,
     is_away: AtomicBool,
     asked: AtomicUsize,
 }
@@ -305,8 +311,15 @@ impl SessionTruth for Rows {
 
 #[async_trait]
 impl AdminTruth for Rows {
-    async fn has_ended(&self, claims: &AdminClaims) -> Result<bool, TruthUnavailable> {
-        self.look(claims.sid)
+    async fn standing(&self, claims: &AdminClaims) -> Result<AdminStanding, TruthUnavailable> {
+        let has_ended = self.look(claims.sid)?;
+        Ok(if has_ended {
+            AdminStanding::Ended
+        } else if self.unenrolled.lock().unwrap().contains(&claims.sid) {
+            AdminStanding::Unenrolled
+        } else {
+            AdminStanding::Live
+        })
     }
 }
 
@@ -317,6 +330,10 @@ async fn an_administrators_session_is_looked_up_at_each_call() {
         &world.admins.issue_admin(Uuid::now_v7(), session).unwrap(),
     ));
     assert_eq!(ask(&world, "/admins", &token).await, ok("admin"));
+    world.rows.unenrolled.lock().unwrap().push(session);
+    let unenrolled = (StatusCode::FORBIDDEN, "TOTP_ENROLMENT_REQUIRED".to_owned());
+    assert_eq!(ask(&world, "/admins", &token).await, unenrolled);
+    assert_eq!(ask(&world, "/enrolling", &token).await, ok("admin"));
     world.rows.ended.lock().unwrap().push(session);
     assert_eq!(
         ask(&world, "/admins", &token).await,

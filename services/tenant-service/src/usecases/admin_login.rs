@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use portal_auth::{
-    AdminClaims, AdminTruth, IssueError, IssuedToken, Issuer, PasswordError, Passwords,
-    TruthUnavailable, random_token, sha256, sha256_hex,
+    AdminClaims, AdminStanding, AdminTruth, IssueError, IssuedToken, Issuer, PasswordError,
+    Passwords, TruthUnavailable, random_token, sha256, sha256_hex,
 };
 use portal_db::{
     DbError, Scope,
@@ -132,7 +132,7 @@ pub(crate) struct AdminSessionRows(pub(crate) Deps);
 
 #[async_trait]
 impl AdminTruth for AdminSessionRows {
-    async fn has_ended(&self, claims: &AdminClaims) -> Result<bool, TruthUnavailable> {
+    async fn standing(&self, claims: &AdminClaims) -> Result<AdminStanding, TruthUnavailable> {
         let (session_id, admin_id) = (claims.sid, claims.sub);
         let now = self.0.clock.now();
         let lives = self
@@ -142,9 +142,13 @@ impl AdminTruth for AdminSessionRows {
                 store::admin_sessions::lives(tx, session_id, admin_id, now)
             })
             .await;
-        lives.map(|lives| !lives).map_err(|error| {
-            tracing::warn!(%error, "an administrator's session cannot be looked up");
-            TruthUnavailable
-        })
+        match lives {
+            Ok(true) => Ok(AdminStanding::Live),
+            Ok(false) => Ok(AdminStanding::Ended),
+            Err(error) => {
+                tracing::warn!(%error, "an administrator's session cannot be looked up");
+                Err(TruthUnavailable)
+            }
+        }
     }
 }
