@@ -21,6 +21,18 @@ const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 /// A request is waiting for the answer.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long published keys are believed without asking again; what publishes them says the same in
+/// `Cache-Control`.
+pub const JWKS_FRESH_FOR: Duration = Duration::from_mins(5);
+
+/// How often an issuer looks for changed keys.
+pub const KEYS_RELOAD: Duration = Duration::from_mins(1);
+
+/// From when the next key stands in the database until it signs, so that everybody has seen it
+/// then: a replica may be a whole look late, and a document may come from a cache on the way.
+pub const PUBLISH_AHEAD: Duration =
+    Duration::from_secs(KEYS_RELOAD.as_secs() + 2 * JWKS_FRESH_FOR.as_secs());
+
 /// How long keys are believed.
 #[derive(Debug, Clone, Copy)]
 pub struct JwksOptions {
@@ -37,7 +49,7 @@ pub struct JwksOptions {
 impl Default for JwksOptions {
     fn default() -> Self {
         Self {
-            fresh_for: Duration::from_mins(5),
+            fresh_for: JWKS_FRESH_FOR,
             stale_for: Duration::from_hours(1),
             unknown_pause: Duration::from_secs(30),
             failure_pause: Duration::from_secs(1),
@@ -110,10 +122,12 @@ impl JwksClient {
         }
         let known = self.refresh(known).await;
         match known {
-            Some(known) if known.at.elapsed() < options.stale_for => known
-                .keys
-                .get(kid)
-                .map_or(Found::Unknown, |key| Found::Key(Box::new(key.clone()))),
+            Some(known) if known.at.elapsed() < options.stale_for => match known.keys.get(kid) {
+                Some(key) => Found::Key(Box::new(key.clone())),
+                None if known.at.elapsed() < options.fresh_for => Found::Unknown,
+                // The issuer may have a new key that could not be fetched: nobody can tell.
+                None => Found::Unavailable,
+            },
             _ => Found::Unavailable,
         }
     }

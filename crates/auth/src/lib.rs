@@ -29,7 +29,7 @@ pub use extract::{
     TenantCaller,
 };
 pub use issuer::{AccessSubject, DEFAULT_LIFETIME, IssueError, IssuedToken, Issuer};
-pub use jwks::{JwksClient, JwksOptions};
+pub use jwks::{JWKS_FRESH_FOR, JwksClient, JwksOptions, KEYS_RELOAD, PUBLISH_AHEAD};
 pub use keys::{InvalidKey, Jwk, Jwks, SigningKey, SigningKeys};
 pub use password::{PasswordError, Passwords, UnfitPassword, Verdict, check_new_password};
 pub use revocation::{RevocationSubject, Revocations, Standing};

@@ -5,7 +5,8 @@
 //! record copied to another table, column, tenant or row does not open ([`Binding`]).
 //!
 //! Rotation: add the new key to `vault.keys`, make it `vault.active_key`, call [`Vault::rewrap`] on
-//! the stored records, and take the old key out when no record names it ([`Vault::key_id`]).
+//! the stored records in all [`places`], and take the old key out when no record names it
+//! ([`Vault::key_id`]). `portalctl vault rotate` does it.
 //!
 //! What this crate does not do: it stores nothing, logs nothing and has no way to print a key.
 
@@ -14,6 +15,7 @@
 mod binding;
 mod error;
 mod keys;
+pub mod places;
 mod record;
 mod show;
 mod vault;

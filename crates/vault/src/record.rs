@@ -48,14 +48,18 @@ impl<'a> Record<'a> {
     }
 
     pub(crate) fn to_bytes(self) -> Result<Vec<u8>, VaultError> {
-        let id_length = u8::try_from(self.key_id.len()).or(Err(VaultError::Malformed))?;
-        let mut bytes =
-            Vec::with_capacity(2 + self.key_id.len() + self.wrapped.len() + self.value.len());
-        bytes.push(VERSION);
-        bytes.push(id_length);
-        bytes.extend_from_slice(self.key_id.as_bytes());
+        let mut bytes = Self::prefix(self.key_id)?;
+        bytes.reserve_exact(self.wrapped.len() + self.value.len());
         bytes.extend_from_slice(self.wrapped);
         bytes.extend_from_slice(self.value);
+        Ok(bytes)
+    }
+
+    /// What comes before the wrapped key: version, length of the key id, key id.
+    pub(crate) fn prefix(key_id: &str) -> Result<Vec<u8>, VaultError> {
+        let id_length = u8::try_from(key_id.len()).or(Err(VaultError::Malformed))?;
+        let mut bytes = vec![VERSION, id_length];
+        bytes.extend_from_slice(key_id.as_bytes());
         Ok(bytes)
     }
 }

@@ -136,6 +136,12 @@ impl Vault {
         .map(Some)
     }
 
+    /// How every record begins that is wrapped with the active key: a database can tell by it which
+    /// ones are not.
+    pub fn active_prefix(&self) -> Result<Vec<u8>, VaultError> {
+        Record::prefix(self.active_key_id())
+    }
+
     /// Id of the key that a record is wrapped with, whether or not that key is configured.
     pub fn key_id(sealed: &[u8]) -> Result<&str, VaultError> {
         Record::parse(sealed).map(|record| record.key_id)

@@ -4,7 +4,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use actix_web::web;
 use anyhow::Context as _;
-use portal_auth::{Authenticator, Issuer, KeySource, Revocations, SigningKeys, Verifier};
+use portal_auth::{
+    Authenticator, Issuer, KEYS_RELOAD, KeySource, Revocations, SigningKeys, Verifier,
+};
 use portal_events::Consumers;
 use portal_foundation::{
     Backing, SessionRows, run_to_end, signing_keys::KeyKeeper, spawn_loop, wait_for_schema,
@@ -88,7 +90,7 @@ impl App {
         Ok(Self {
             api,
             portal,
-            keeper: parts.keeper(settings)?,
+            keeper: parts.keeper(settings),
             consumers: parts.consumers(&state.sessions),
             sessions: state.sessions,
             backing: parts.backing,
@@ -276,15 +278,15 @@ impl Parts {
             .build())
     }
 
-    fn keeper(&self, settings: &Settings) -> anyhow::Result<KeyKeeper> {
-        let lifetime = chrono::Duration::from_std(settings.tokens.lifetime())?;
-        Ok(KeyKeeper {
+    fn keeper(&self, settings: &Settings) -> KeyKeeper {
+        KeyKeeper {
             db: self.backing.db.clone(),
             vault: Arc::clone(&self.backing.vault),
             keys: self.signing_keys.clone(),
             role: ROLE,
-            keep_retired: lifetime + chrono::Duration::minutes(1),
-        })
+            token_lifetime: settings.tokens.lifetime(),
+            reload: KEYS_RELOAD,
+        }
     }
 
     fn consumers(&self, sessions: &Sessions) -> Consumers {

@@ -5,7 +5,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use actix_web::web;
 use anyhow::Context as _;
 use portal_auth::{
-    Authenticator, Issuer, KeySource, Passwords, Revocations, ServiceKeys, SigningKeys, Verifier,
+    Authenticator, Issuer, KEYS_RELOAD, KeySource, Passwords, Revocations, ServiceKeys,
+    SigningKeys, Verifier,
 };
 use portal_events::Consumers;
 use portal_foundation::{
@@ -109,7 +110,8 @@ impl App {
                 vault: Arc::clone(&backing.vault),
                 keys,
                 role: ROLE,
-                keep_retired: chrono::Duration::from_std(lifetime)? + chrono::Duration::minutes(1),
+                token_lifetime: lifetime,
+                reload: KEYS_RELOAD,
             },
             consumers: backing.consumers().subscribe(
                 token_reports_queue(),

@@ -149,6 +149,28 @@ async fn rotation_with_both_keys_published_refuses_nobody() {
 }
 
 #[tokio::test]
+async fn an_unknown_key_is_not_called_wrong_while_the_keys_cannot_be_had() {
+    let keys = keys();
+    let (published, url) = Published::start(keys.clone());
+    let options = JwksOptions {
+        fresh_for: Duration::ZERO,
+        failure_pause: Duration::ZERO,
+        ..JwksOptions::default()
+    };
+    let verifier = verifier(&url, options);
+    verifier.verify(&access(&issuer(&keys))).await.unwrap();
+    published.answers(Answer::Error);
+    keys.replace(SigningKey::generate().unwrap(), &[]);
+    let token = access(&issuer(&keys));
+    assert_eq!(
+        verifier.verify(&token).await.unwrap_err(),
+        VerifyError::KeysUnavailable
+    );
+    published.answers(Answer::Keys);
+    verifier.verify(&token).await.unwrap();
+}
+
+#[tokio::test]
 async fn old_keys_serve_while_new_ones_cannot_be_had() {
     let keys = keys();
     let (published, url) = Published::start(keys.clone());

@@ -1,6 +1,7 @@
 //! The walls between tenants, read from PostgreSQL's own catalogue: a new table without them fails.
 
 use portal_test_harness::{ServiceRole, TestDb};
+use portal_vault::places;
 
 /// Tables without a tenant, and why.
 const WITHOUT_TENANT: [&str; 8] = [
@@ -189,4 +190,44 @@ fn migrations_go_down_and_up_again() {
         .unwrap();
     assert_eq!(tables(), up);
     owner.batch_execute("SELECT 1").unwrap();
+}
+
+#[test]
+fn every_sealed_column_is_a_place_that_rotation_knows() {
+    let db = TestDb::new();
+    let commented = db.query(
+        "SELECT a.attrelid::regclass || '.' || a.attname FROM pg_attribute a \
+         WHERE a.atttypid = 'bytea'::regtype AND a.attnum > 0 AND NOT a.attisdropped \
+           AND col_description(a.attrelid, a.attnum) LIKE '%sealed by vault%' ORDER BY 1",
+    );
+    let mut known: Vec<_> = places::ALL
+        .iter()
+        .map(|place| format!("{}.{}", place.table, place.column))
+        .collect();
+    known.sort();
+    assert_eq!(commented, known);
+
+    // Rotation is granted exactly these columns, and finds a row by its primary key.
+    let writable = db.query(
+        "SELECT a.attrelid::regclass || '.' || a.attname FROM pg_attribute a \
+         JOIN pg_class c ON c.oid = a.attrelid AND c.relkind = 'r' \
+         WHERE c.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped \
+           AND has_column_privilege('vault_rotator', c.oid, a.attnum, 'UPDATE') ORDER BY 1",
+    );
+    assert_eq!(writable, known);
+    for place in places::ALL {
+        let key = db.query(&format!(
+            "SELECT a.attname FROM pg_index i JOIN pg_attribute a \
+             ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) \
+             WHERE i.indrelid = '{}'::regclass AND i.indisprimary",
+            place.table
+        ));
+        assert_eq!(key, [place.row_id], "{place:?}");
+        let of_tenant = db.query(&format!(
+            "SELECT count(*) FROM pg_attribute \
+             WHERE attrelid = '{}'::regclass AND attname = 'tenant_id'",
+            place.table
+        ));
+        assert_eq!(of_tenant == ["1"], place.is_of_tenant, "{place:?}");
+    }
 }

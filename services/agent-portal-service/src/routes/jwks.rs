@@ -1,6 +1,7 @@
 //! `GET /.well-known/jwks.json`
 
 use actix_web::{HttpResponse, get, http::header, web};
+use portal_auth::JWKS_FRESH_FOR;
 use portal_service_kit::ApiError;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -35,7 +36,7 @@ struct JwkView {
 #[utoipa::path(
     tag = "keys",
     responses(
-        (status = 200, description = "The key that signs, and those whose tokens may still be valid", body = JwksView),
+        (status = 200, description = "The key that signs, the next one, and those whose tokens may still be valid", body = JwksView),
         (status = 503, description = "The service is starting"),
     )
 )]
@@ -58,7 +59,8 @@ pub(crate) async fn jwks(state: web::Data<AppState>) -> Result<HttpResponse, Api
             .collect(),
     };
     // As long as our own services believe it.
+    let cache = format!("public, max-age={}", JWKS_FRESH_FOR.as_secs());
     Ok(HttpResponse::Ok()
-        .insert_header((header::CACHE_CONTROL, "public, max-age=300"))
+        .insert_header((header::CACHE_CONTROL, cache))
         .json(view))
 }

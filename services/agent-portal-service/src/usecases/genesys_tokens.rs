@@ -2,12 +2,8 @@
 
 use portal_genesys::{GenesysClient, Region, Tokens};
 use portal_types::{SessionId, TenantId};
-use portal_vault::{Binding, Vault, VaultError};
+use portal_vault::{Vault, VaultError, places};
 use secrecy::SecretString;
-
-const TABLE: &str = "genesys_user_sessions";
-const ACCESS: &str = "genesys_access_token";
-const REFRESH: &str = "genesys_refresh_token";
 
 /// The two tokens as the table keeps them.
 pub(crate) struct SealedTokens {
@@ -23,12 +19,17 @@ pub(crate) fn seal(
     tokens: &Tokens,
 ) -> Result<SealedTokens, VaultError> {
     let row = session.to_string();
-    let refresh = tokens
-        .refresh_token
-        .as_ref()
-        .map(|token| vault.seal(&binding(REFRESH, tenant, &row), token));
+    let refresh = tokens.refresh_token.as_ref().map(|token| {
+        vault.seal(
+            &places::GENESYS_REFRESH_TOKEN.of(tenant.as_str(), &row),
+            token,
+        )
+    });
     Ok(SealedTokens {
-        access: vault.seal(&binding(ACCESS, tenant, &row), &tokens.access_token)?,
+        access: vault.seal(
+            &places::GENESYS_ACCESS_TOKEN.of(tenant.as_str(), &row),
+            &tokens.access_token,
+        )?,
         refresh: refresh.transpose()?,
     })
 }
@@ -40,16 +41,11 @@ pub(crate) fn open(
     session: SessionId,
     sealed: &[u8],
 ) -> Result<SecretString, VaultError> {
-    vault.open(&binding(ACCESS, tenant, &session.to_string()), sealed)
-}
-
-fn binding<'a>(column: &'a str, tenant: &'a TenantId, row: &'a str) -> Binding<'a> {
-    Binding {
-        table: TABLE,
-        column,
-        tenant_id: tenant.as_str(),
-        row_id: row,
-    }
+    let row = session.to_string();
+    vault.open(
+        &places::GENESYS_ACCESS_TOKEN.of(tenant.as_str(), &row),
+        sealed,
+    )
 }
 
 /// Asks Genesys to forget the token, without waiting for it: the answer changes nothing here.

@@ -13,7 +13,7 @@ use portal_events::{RelayWaker, catalogue::MessageError};
 use portal_service_kit::telemetry::propagation;
 use portal_tenant_client::{SendingProfile, TenantClient, TenantClientError, TenantStatus};
 use portal_types::{PhoneNumber, TenantId};
-use portal_vault::{Binding, Vault, VaultError};
+use portal_vault::{Vault, VaultError, places};
 use portal_whatsapp::{
     Content, GraphClient, OutboundMessage, Outcome, RecipientType, SendError,
     callback::{CallbackData, CallbackKey},
@@ -136,12 +136,7 @@ impl Deliverer {
         let Some(whatsapp) = whatsapp else {
             return Ok(Err(HoldReason::NotConfigured));
         };
-        let binding = Binding {
-            table: "tenant_whatsapp_config",
-            column: "access_token",
-            tenant_id: tenant.as_str(),
-            row_id: &whatsapp.credential_row_id,
-        };
+        let binding = places::WHATSAPP_TOKEN.of(tenant.as_str(), &whatsapp.credential_row_id);
         let token = self.vault.open(&binding, &whatsapp.sealed_access_token)?;
         Ok(Ok(Sender {
             token,

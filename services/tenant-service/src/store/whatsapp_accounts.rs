@@ -14,8 +14,6 @@ use crate::domain::whatsapp_account::{
     DefaultNumber, MetaId, NewWhatsappAccount, TokenStatus, WhatsappAccount,
 };
 
-/// Table and column that a sealed token is bound to.
-pub(crate) const TOKEN_PLACE: (&str, &str) = ("tenant_whatsapp_config", "access_token");
 /// The constraint that a WABA belongs to one tenant.
 pub(crate) const ONE_WABA: &str = "tenant_whatsapp_config_waba_id_key";
 /// The constraint that a number belongs to one tenant.

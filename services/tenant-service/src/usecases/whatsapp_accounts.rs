@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use portal_db::{DbError, Scope, audit, audit::Outcome, inbox};
 use portal_events::catalogue::{TenantWhatsappConfigured, TenantWhatsappRemoved};
 use portal_types::{EventId, TenantId};
-use portal_vault::{Binding, fingerprint, mask};
+use portal_vault::{fingerprint, mask, places};
 use serde_json::json;
 use tracing::instrument;
 use uuid::Uuid;
@@ -16,10 +16,7 @@ use crate::{
         whatsapp_account::{NewWhatsappAccount, TokenStatus, WhatsappAccount},
     },
     events::produced::Producer,
-    store::{
-        self,
-        whatsapp_accounts::{SealedToken, TOKEN_PLACE},
-    },
+    store::{self, whatsapp_accounts::SealedToken},
 };
 
 /// Writes a tenant's configuration, new or in place of the present one.
@@ -41,12 +38,7 @@ pub(crate) async fn write_whatsapp_account(
             // The token is bound to the row, and the row keeps its id for as long as it lives.
             let config_id = present.map_or_else(Uuid::now_v7, |present| present.config_id);
             let row_id = config_id.to_string();
-            let binding = Binding {
-                table: TOKEN_PLACE.0,
-                column: TOKEN_PLACE.1,
-                tenant_id: id.as_str(),
-                row_id: &row_id,
-            };
+            let binding = places::WHATSAPP_TOKEN.of(id.as_str(), &row_id);
             let token = SealedToken {
                 sealed: vault.seal(&binding, &new.access_token)?,
                 last4: mask(&new.access_token),
