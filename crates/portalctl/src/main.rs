@@ -12,6 +12,8 @@ mod admin;
 mod connection;
 mod db;
 mod operator;
+mod signing_keys;
+mod vault;
 mod vault_keys;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -53,6 +55,12 @@ enum Command {
     /// Administrators of the platform.
     #[command(subcommand)]
     Admin(admin::AdminCommand),
+    /// Keys that sign tokens.
+    #[command(subcommand)]
+    SigningKeys(signing_keys::SigningKeysCommand),
+    /// Keys that seal stored secrets.
+    #[command(subcommand)]
+    Vault(vault::VaultCommand),
 }
 
 /// What a command found or did.
@@ -90,6 +98,8 @@ fn run(cli: &Cli) -> anyhow::Result<Answer> {
     match &cli.command {
         Command::Db(command) => db::run(command, &url),
         Command::Admin(command) => admin::run(command, &url, &cli.vault),
+        Command::SigningKeys(command) => signing_keys::run(command, &url, &cli.vault),
+        Command::Vault(command) => vault::run(command, &url, &cli.vault),
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Place {
     pub column: &'static str,
     /// The column of the primary key, whose text is the binding's row id.
     pub row_id: &'static str,
+    /// Its type in PostgreSQL.
+    pub row_id_type: &'static str,
     /// Whether the rows belong to tenants.
     pub is_of_tenant: bool,
 }
@@ -32,50 +34,52 @@ impl Place {
         }
     }
 
-    const fn of_tenant(table: &'static str, column: &'static str, row_id: &'static str) -> Self {
+    const fn new(table: &'static str, column: &'static str, row_id: &'static str) -> Self {
         Self {
             table,
             column,
             row_id,
+            row_id_type: "uuid",
             is_of_tenant: true,
         }
     }
 
-    const fn of_platform(table: &'static str, column: &'static str, row_id: &'static str) -> Self {
-        Self {
-            table,
-            column,
-            row_id,
-            is_of_tenant: false,
-        }
+    const fn of_platform(mut self) -> Self {
+        self.is_of_tenant = false;
+        self
+    }
+
+    const fn by_text(mut self) -> Self {
+        self.row_id_type = "text";
+        self
     }
 }
 
 /// Private keys that sign tokens.
-pub const SIGNING_KEY: Place = Place::of_platform("signing_keys", "private_key", "kid");
+pub const SIGNING_KEY: Place = Place::new("signing_keys", "private_key", "kid")
+    .of_platform()
+    .by_text();
 /// The second factor of platform administrators.
 pub const ADMIN_TOTP_SECRET: Place =
-    Place::of_platform("platform_admins", "totp_secret", "admin_id");
+    Place::new("platform_admins", "totp_secret", "admin_id").of_platform();
 /// An organization's WhatsApp token.
-pub const WHATSAPP_TOKEN: Place =
-    Place::of_tenant("tenant_whatsapp_config", "access_token", "config_id");
+pub const WHATSAPP_TOKEN: Place = Place::new("tenant_whatsapp_config", "access_token", "config_id");
 /// The two-step PIN of an organization's number.
-pub const WHATSAPP_PIN: Place = Place::of_tenant("tenant_whatsapp_config", "pin", "config_id");
+pub const WHATSAPP_PIN: Place = Place::new("tenant_whatsapp_config", "pin", "config_id");
 /// The secret of an organization's own OAuth client.
-pub const CLIENT_SECRET: Place =
-    Place::of_tenant("tenant_credentials", "client_secret", "credential_id");
+pub const CLIENT_SECRET: Place = Place::new("tenant_credentials", "client_secret", "credential_id");
 /// The WhatsApp token of a signup that is under way.
-pub const SIGNUP_TOKEN: Place = Place::of_tenant("whatsapp_signups", "access_token", "signup_id");
+pub const SIGNUP_TOKEN: Place = Place::new("whatsapp_signups", "access_token", "signup_id");
 /// The PIN of a signup that is under way.
-pub const SIGNUP_PIN: Place = Place::of_tenant("whatsapp_signups", "pin", "signup_id");
+pub const SIGNUP_PIN: Place = Place::new("whatsapp_signups", "pin", "signup_id");
 /// Genesys' access token of a session.
-pub const GENESYS_ACCESS_TOKEN: Place = Place::of_tenant(
+pub const GENESYS_ACCESS_TOKEN: Place = Place::new(
     "genesys_user_sessions",
     "genesys_access_token",
     "session_id",
 );
 /// Genesys' refresh token of a session.
-pub const GENESYS_REFRESH_TOKEN: Place = Place::of_tenant(
+pub const GENESYS_REFRESH_TOKEN: Place = Place::new(
     "genesys_user_sessions",
     "genesys_refresh_token",
     "session_id",

@@ -217,12 +217,13 @@ fn every_sealed_column_is_a_place_that_rotation_knows() {
     assert_eq!(writable, known);
     for place in places::ALL {
         let key = db.query(&format!(
-            "SELECT a.attname FROM pg_index i JOIN pg_attribute a \
+            "SELECT a.attname || ' ' || format_type(a.atttypid, NULL) FROM pg_index i JOIN pg_attribute a \
              ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) \
              WHERE i.indrelid = '{}'::regclass AND i.indisprimary",
             place.table
         ));
-        assert_eq!(key, [place.row_id], "{place:?}");
+        let expected = format!("{} {}", place.row_id, place.row_id_type);
+        assert_eq!(key, [expected], "{place:?}");
         let of_tenant = db.query(&format!(
             "SELECT count(*) FROM pg_attribute \
              WHERE attrelid = '{}'::regclass AND attname = 'tenant_id'",

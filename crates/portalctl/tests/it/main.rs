@@ -9,6 +9,8 @@
 
 mod admin;
 mod db;
+mod signing_keys;
+mod vault;
 
 use std::process::{Command, Output};
 
