@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::crypto::fingerprint;
 
 /// Names whose values are secrets, in queries, forms and JSON bodies.
-const SECRET_NAMES: [&str; 10] = [
+const SECRET_NAMES: [&str; 11] = [
     "code",
     "code_verifier",
     "access_token",
@@ -19,6 +19,7 @@ const SECRET_NAMES: [&str; 10] = [
     "revoke_token",
     "assertion",
     "appsecret_proof",
+    "pin",
 ];
 
 /// A request or response body, secrets fingerprinted.

@@ -180,6 +180,10 @@ pub struct GraphSettings {
     pub slow_answer: Duration,
     /// How long a silent answer stays silent.
     pub hang: Duration,
+    /// Life of a code of Embedded Signup.
+    pub code_lifetime: Duration,
+    /// Last path segments of calls that answer 503 while all others work.
+    pub failing: Vec<String>,
 }
 
 impl Default for GraphSettings {
@@ -189,6 +193,8 @@ impl Default for GraphSettings {
             outage: Outage::None,
             slow_answer: Duration::from_secs(3),
             hang: Duration::from_mins(1),
+            code_lifetime: Duration::from_secs(30),
+            failing: Vec::new(),
         }
     }
 }

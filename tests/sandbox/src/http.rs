@@ -299,7 +299,11 @@ enum Side {
 impl Side {
     fn of(call: &Call) -> Self {
         match call.segments().as_slice() {
-            [] | ["journal" | "control" | "health" | "favicon.ico", ..] => Self::Own,
+            []
+            | ["journal" | "control" | "health" | "favicon.ico", ..]
+            | ["sdk.js"]
+            | [_, "sdk.js"]
+            | ["dialog", "signup"] => Self::Own,
             ["api" | "logout", ..] | ["oauth", "authorize" | "token", ..] => {
                 Self::Vendor(Kind::Genesys)
             }

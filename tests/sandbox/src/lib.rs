@@ -44,6 +44,7 @@ pub use self::control::UserChange;
 pub use self::genesys::world::{ClientKind, OAuthClient, Org, User};
 pub use self::graph::magic::{MAGIC_NUMBERS, MagicNumber, magic_recipient};
 pub use self::graph::world::{GraphToken, NewWaba, Phone, TokenState, Waba};
+use self::graph::world::{MANAGEMENT, MESSAGING};
 pub use self::journal::{Entry, Filter, GraphCall, Journal, Kind};
 use self::state::State;
 
@@ -200,6 +201,45 @@ impl Sandbox {
     /// Adds or replaces a business account and its token.
     pub fn add_waba(&self, new: NewWaba) {
         self.state.graph().put_waba(new);
+    }
+
+    /// A code as Embedded Signup gives it to the browser, for an account that exists: to be
+    /// exchanged once, within its lifetime.
+    pub fn signup_code(&self, waba_id: &str) -> String {
+        self.signup_code_with_scopes(waba_id, &[MANAGEMENT, MESSAGING])
+    }
+
+    /// As [`Sandbox::signup_code`], where the person granted only these permissions.
+    pub fn signup_code_with_scopes(&self, waba_id: &str, scopes: &[&str]) -> String {
+        let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        graph::signup::make_code(&mut self.state.graph(), waba_id, scopes)
+    }
+
+    /// Ends the life of all codes of Embedded Signup.
+    pub fn expire_signup_codes(&self) {
+        graph::signup::expire_codes(&mut self.state.graph());
+    }
+
+    /// A business account as it is now.
+    pub fn waba(&self, id: &str) -> Option<Waba> {
+        let world = self.state.graph();
+        world.wabas.iter().find(|waba| waba.id == id).cloned()
+    }
+
+    /// A number as it is now.
+    pub fn phone(&self, id: &str) -> Option<Phone> {
+        self.state.graph().phone_mut(id).cloned()
+    }
+
+    /// Changes a number; false when there is none with this id.
+    pub fn change_phone(&self, id: &str, change: impl FnOnce(&mut Phone)) -> bool {
+        self.state.graph().phone_mut(id).map(change).is_some()
+    }
+
+    /// Lets the Graph calls whose path ends with one of these words answer 503.
+    pub fn set_failing_graph_edges(&self, edges: &[&str]) {
+        let failing = edges.iter().map(|edge| (*edge).to_owned()).collect();
+        self.change_graph(|graph| graph.failing = failing);
     }
 
     /// Webhooks that are waiting, under way or waiting for another try.

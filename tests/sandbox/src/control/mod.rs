@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 pub use self::world::UserChange;
 pub(crate) use self::world::{put_client, put_org, put_user, revoke_user, update_user};
 use crate::crypto::fingerprint;
+use crate::graph::dialog;
 use crate::graph::magic::MAGIC_NUMBERS;
 use crate::http::{Call, Reply};
 use crate::journal::{Entry, Filter, Kind};
@@ -45,6 +46,8 @@ pub(crate) async fn handle(state: &Arc<State>, call: &Call) -> Reply {
             state.journal.clear();
             Ok(json!({"cleared": true}))
         }
+        ("GET", ["sdk.js"] | [_, "sdk.js"]) => return dialog::sdk(),
+        ("GET" | "POST", ["dialog", "signup"]) => return dialog::page(state, call),
         ("PUT", ["control", "webhook"]) => settings::webhook(state, call).await,
         (_, ["control", rest @ ..]) => control(state, call, rest),
         _ => Err(Refused::unknown("page")),
@@ -114,6 +117,8 @@ fn control(state: &Arc<State>, call: &Call, rest: &[&str]) -> Answer {
         ("POST", ["genesys", "tokens", "revoke"]) => world::revoke_genesys(state, call),
         ("POST", ["genesys", "codes", "expire"]) => Ok(world::expire_codes(state)),
         ("POST", ["graph", "tokens", which, verb]) => world::graph_token(state, which, verb),
+        ("POST", ["graph", "signup-codes"]) => world::signup_code(state, call),
+        ("POST", ["graph", "signup-codes", "expire"]) => Ok(world::expire_signup_codes(state)),
         ("POST", ["orgs"]) => world::add_org(state, call),
         ("PATCH", ["orgs", id]) => world::change_org(state, id, call),
         ("POST", ["users"]) => world::add_user(state, call),
@@ -170,12 +175,17 @@ fn overview(state: &Arc<State>) -> Value {
             "payload": settings.webhook.payload,
             "under_way": state.background_tasks(),
         },
-        "outage": {"genesys": settings.genesys.outage, "graph": settings.graph.outage},
+        "outage": {
+            "genesys": settings.genesys.outage,
+            "graph": settings.graph.outage,
+            "graph_failing": settings.graph.failing,
+        },
         "latency": {
             "genesys_ms": millis(settings.genesys.latency),
             "graph_ms": millis(settings.graph.latency),
             "slow_answer_ms": millis(settings.graph.slow_answer),
             "hang_ms": millis(settings.graph.hang),
+            "signup_code_lifetime_ms": millis(settings.graph.code_lifetime),
         },
         "genesys": {
             "rate_limit_per_minute": settings.genesys.rate_limit_per_minute,

@@ -18,6 +18,8 @@ use crate::state::State;
 struct OutageChange {
     genesys: Option<Outage>,
     graph: Option<Outage>,
+    /// Last path segments of the Graph calls that answer 503.
+    graph_failing: Option<Vec<String>>,
 }
 
 pub(super) fn outage(state: &Arc<State>, call: &Call) -> Answer {
@@ -29,9 +31,16 @@ pub(super) fn outage(state: &Arc<State>, call: &Call) -> Answer {
         if let Some(outage) = change.graph {
             settings.graph.outage = outage;
         }
+        if let Some(failing) = change.graph_failing {
+            settings.graph.failing = failing;
+        }
     });
     let settings = state.settings();
-    Ok(json!({"genesys": settings.genesys.outage, "graph": settings.graph.outage}))
+    Ok(json!({
+        "genesys": settings.genesys.outage,
+        "graph": settings.graph.outage,
+        "graph_failing": settings.graph.failing,
+    }))
 }
 
 #[derive(Deserialize)]
@@ -45,6 +54,7 @@ struct LatencyChange {
     graph_ms: Option<u64>,
     slow_answer_ms: Option<u64>,
     hang_ms: Option<u64>,
+    signup_code_lifetime_ms: Option<u64>,
 }
 
 pub(super) fn latency(state: &Arc<State>, call: &Call) -> Answer {
@@ -55,6 +65,10 @@ pub(super) fn latency(state: &Arc<State>, call: &Call) -> Answer {
             (change.graph_ms, &mut settings.graph.latency),
             (change.slow_answer_ms, &mut settings.graph.slow_answer),
             (change.hang_ms, &mut settings.graph.hang),
+            (
+                change.signup_code_lifetime_ms,
+                &mut settings.graph.code_lifetime,
+            ),
         ];
         for (millis, target) in pairs {
             if let Some(millis) = millis {

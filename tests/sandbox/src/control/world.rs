@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::{Answer, Refused, parse};
 use crate::genesys::world::{OAuthClient, Org, User};
-use crate::graph::world::{NewWaba, TokenState};
+use crate::graph::signup;
+use crate::graph::world::{NewWaba, TokenState, both_scopes};
 use crate::http::Call;
 use crate::state::State;
 
@@ -171,6 +172,34 @@ pub(super) fn add_waba(state: &Arc<State>, call: &Call) -> Answer {
     let id = new.waba.id.clone();
     state.graph().put_waba(new);
     Ok(json!({"id": id}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CodeOrder {
+    waba_id: String,
+    /// Checked only: what a code grants is an account, not a number.
+    phone_number_id: Option<String>,
+    scopes: Option<Vec<String>>,
+}
+
+pub(super) fn signup_code(state: &Arc<State>, call: &Call) -> Answer {
+    let order: CodeOrder = parse(call)?;
+    let mut world = state.graph();
+    let waba = world
+        .waba_mut(&order.waba_id)
+        .ok_or_else(|| Refused::unknown("account"))?;
+    if let Some(id) = &order.phone_number_id
+        && !waba.phones.iter().any(|phone| phone.id == *id)
+    {
+        return Err(Refused::unknown("number of this account"));
+    }
+    let scopes = order.scopes.unwrap_or_else(both_scopes);
+    Ok(json!({"code": signup::make_code(&mut world, &order.waba_id, scopes)}))
+}
+
+pub(super) fn expire_signup_codes(state: &Arc<State>) -> Value {
+    json!({"expired": signup::expire_codes(&mut state.graph())})
 }
 
 pub(super) fn expire_codes(state: &Arc<State>) -> Value {

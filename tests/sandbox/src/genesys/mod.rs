@@ -3,7 +3,7 @@
 mod authorize;
 mod errors;
 mod organizations;
-mod pages;
+pub(crate) mod pages;
 mod roles;
 pub(crate) mod seed;
 mod token;

@@ -36,6 +36,19 @@ impl GraphError {
         Self::new(400, 100, format!("(#100) {sentence}"))
     }
 
+    /// A code of Embedded Signup that is not exchanged; the subcode tells why.
+    pub(crate) fn bad_code(subcode: u32, message: &str) -> Self {
+        Self {
+            subcode: Some(subcode),
+            ..Self::new(400, 100, message)
+        }
+    }
+
+    /// Faults of the app's own credentials in the OAuth calls.
+    pub(crate) fn oauth(code: u32, message: &str) -> Self {
+        Self::new(400, code, message)
+    }
+
     pub(crate) fn with_details(mut self, details: &str) -> Self {
         self.details = Some(details.to_owned());
         self

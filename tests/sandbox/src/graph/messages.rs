@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::errors::GraphError;
 use super::magic::{self, Answer, Behaviour, Plan, Refusal};
+use super::rows;
 use super::validate::{self, Asked, Outgoing, Recipient};
 use super::webhooks;
 use super::world::{Phone, Waba};
@@ -33,7 +34,7 @@ pub(crate) struct Accepted {
 }
 
 /// JSON as documented; a form is accepted too, its values being JSON or plain text.
-fn body_of(call: &Call) -> Value {
+pub(super) fn body_of(call: &Call) -> Value {
     if !call.is_form() {
         return serde_json::from_slice(&call.body).unwrap_or(Value::Null);
     }
@@ -62,6 +63,9 @@ pub(crate) async fn send(
     let Asked::Send(outgoing) = asked else {
         return Ok(Reply::json(200, &json!({"success": true})));
     };
+    if !phone.registered {
+        return Err(rows::NOT_REGISTERED.into());
+    }
     let chosen = magic::choose(outgoing.recipient.key());
     notes.magic = chosen.as_ref().map(|chosen| chosen.digits.clone());
     let (answer, plan) = match chosen.as_ref().map(|chosen| chosen.behaviour) {
@@ -82,6 +86,8 @@ pub(crate) async fn send(
             (Answer::Normal, Plan::Normal)
         }
     };
+    // The app hears of nothing that happens in an account that it is not subscribed to.
+    let plan = if waba.subscribed { plan } else { Plan::Nothing };
     let settings = state.settings().graph;
     if answer == Answer::Slow {
         tokio::time::sleep(settings.slow_answer).await;

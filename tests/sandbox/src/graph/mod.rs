@@ -1,11 +1,14 @@
-//! The Meta Graph API: sending, status webhooks, and reads of numbers and accounts.
+//! The Meta Graph API: sending, status webhooks, reads of numbers and accounts, and what Embedded
+//! Signup needs.
 
+pub(crate) mod dialog;
 mod errors;
 pub(crate) mod magic;
 mod messages;
 mod nodes;
 mod rows;
 pub(crate) mod seed;
+pub(crate) mod signup;
 mod validate;
 mod webhooks;
 pub(crate) mod world;
@@ -155,6 +158,19 @@ fn authenticate(
     Ok(token.clone())
 }
 
+/// Sending needs one permission, everything else the other.
+fn check_scope(token: &GraphToken, rest: &[&str]) -> Result<(), GraphError> {
+    let needed = match rest {
+        [_, "messages"] => world::MESSAGING,
+        _ => world::MANAGEMENT,
+    };
+    if token.scopes.iter().any(|scope| scope == needed) {
+        Ok(())
+    } else {
+        Err(rows::NO_PERMISSION.into())
+    }
+}
+
 async fn route(
     state: &Arc<State>,
     call: &Call,
@@ -164,16 +180,29 @@ async fn route(
     if let [id, "messages"] = rest {
         notes.phone_number_id = Some((*id).to_owned());
     }
-    let app_secret = state.settings().webhook.app_secret;
+    let settings = state.settings();
+    let app_secret = settings.webhook.app_secret;
+    if rest
+        .last()
+        .is_some_and(|edge| settings.graph.failing.iter().any(|failing| failing == edge))
+    {
+        return Err(rows::SERVICE_DOWN.into());
+    }
     let (waba, phone) = {
-        let world = state.graph();
-        if let ("GET", ["debug_token"]) = (call.method.as_str(), rest) {
-            return nodes::debug_token(&world, &app_secret, call);
+        let mut world = state.graph();
+        match (call.method.as_str(), rest) {
+            ("GET", ["debug_token"]) => return nodes::debug_token(&world, &app_secret, call),
+            ("GET" | "POST", ["oauth", "access_token"]) => {
+                let lifetime = settings.graph.code_lifetime;
+                return signup::access_token(&mut world, &app_secret, lifetime, call);
+            }
+            _ => {}
         }
         let token = authenticate(&world, &app_secret, call)?;
         let Some(id) = rest.first() else {
             return Err(GraphError::parameter("Unsupported get request."));
         };
+        check_scope(&token, rest)?;
         match (call.method.as_str(), rest) {
             ("POST", [id, "messages"]) => {
                 let found = world.phone(&token, id);
@@ -192,6 +221,13 @@ async fn route(
                 let waba = world.waba(&token, id);
                 let waba = waba.ok_or_else(|| GraphError::no_object("GET", id))?;
                 return nodes::phone_numbers(call, waba);
+            }
+            (method @ ("GET" | "POST" | "DELETE"), [id, "subscribed_apps"]) => {
+                return signup::subscribed_apps(&mut world, &token, method, id, call);
+            }
+            ("POST", [id, verb @ ("register" | "deregister")]) => {
+                notes.phone_number_id = Some((*id).to_owned());
+                return signup::registration(&mut world, &token, id, verb, call);
             }
             (method, _) => return Err(GraphError::no_object(method, id)),
         }

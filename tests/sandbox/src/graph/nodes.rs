@@ -1,10 +1,12 @@
 //! Reads of a phone number, an account, its numbers, and `debug_token`.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use super::errors::GraphError;
 use super::seed;
-use super::world::{GraphToken, GraphWorld, Phone, TokenState, Waba};
+use super::world::{GraphToken, GraphWorld, MANAGEMENT, MESSAGING, Phone, TokenState, Waba};
 use crate::http::{Call, Reply};
 
 const PHONE_NODE: &str = "WhatsAppBusinessPhoneNumber";
@@ -77,30 +79,40 @@ fn select(all: &Value, call: &Call, defaults: &[&str], node: &str) -> Result<Val
 }
 
 fn phone_fields(waba: &Waba, phone: &Phone) -> Value {
+    let (status, platform, can_send) = if phone.registered {
+        ("CONNECTED", "CLOUD_API", "AVAILABLE")
+    } else {
+        ("PENDING", "NOT_APPLICABLE", "BLOCKED")
+    };
+    let verification = if phone.code_verified {
+        "VERIFIED"
+    } else {
+        "NOT_VERIFIED"
+    };
     json!({
         "id": phone.id,
         "verified_name": phone.verified_name,
         "display_phone_number": phone.display_phone_number,
-        "code_verification_status": "VERIFIED",
+        "code_verification_status": verification,
         "name_status": "APPROVED",
         "new_name_status": "NONE",
         "quality_rating": "GREEN",
         "quality_score": {"score": "GREEN"},
-        "platform_type": "CLOUD_API",
+        "platform_type": platform,
         "throughput": {"level": "STANDARD"},
-        "status": "CONNECTED",
+        "status": status,
         "account_mode": "LIVE",
         "is_official_business_account": false,
-        "is_on_biz_app": false,
-        "is_pin_enabled": true,
+        "is_on_biz_app": phone.is_on_biz_app,
+        "is_pin_enabled": phone.pin.is_some(),
         "last_onboarded_time": "2025-01-01T00:00:00+0000",
         "messaging_limit_tier": "TIER_2K",
         "whatsapp_business_manager_messaging_limit": "TIER_2K",
         "webhook_configuration": {},
         "health_status": {
-            "can_send_message": "AVAILABLE",
+            "can_send_message": can_send,
             "entities": [
-                {"entity_type": "PHONE_NUMBER", "id": phone.id, "can_send_message": "AVAILABLE"},
+                {"entity_type": "PHONE_NUMBER", "id": phone.id, "can_send_message": can_send},
                 {"entity_type": "WABA", "id": waba.id, "can_send_message": "AVAILABLE"},
                 {"entity_type": "APP", "id": seed::APP_ID, "can_send_message": "AVAILABLE"},
             ],
@@ -139,23 +151,52 @@ pub(crate) fn phone_numbers(call: &Call, waba: &Waba) -> Result<Reply, GraphErro
     let limit = call
         .query("limit")
         .and_then(|limit| limit.parse().ok())
-        .unwrap_or(25);
-    let numbers = waba
-        .phones
-        .iter()
-        .take(limit)
+        .unwrap_or(25)
+        .clamp(1, 100);
+    let begin = match call.query("after") {
+        None => 0,
+        Some(cursor) => read_cursor(cursor)?,
+    };
+    let page = waba.phones.iter().skip(begin).take(limit);
+    let end = begin + page.len();
+    let numbers = page
         .map(|phone| {
             let all = phone_fields(waba, phone);
             select(&all, call, &PHONE_DEFAULTS, PHONE_NODE)
         })
         .collect::<Result<Vec<_>, _>>()?;
     let mut body = json!({"data": numbers});
-    if let (false, Some(members)) = (waba.phones.is_empty(), body.as_object_mut()) {
-        let paging = json!({"cursors": {"before": "QVFIUbefore", "after": "QVFIUafter"}});
+    if let (true, Some(members)) = (end > begin, body.as_object_mut()) {
+        let mut paging = json!({"cursors": {"before": cursor(begin), "after": cursor(end)}});
+        if let (true, Some(paging)) = (end < waba.phones.len(), paging.as_object_mut()) {
+            let next = format!(
+                "https://graph.facebook.com/v25.0/{}/phone_numbers?limit={limit}&after={}",
+                waba.id,
+                cursor(end)
+            );
+            paging.insert("next".to_owned(), json!(next));
+        }
         members.insert("paging".to_owned(), paging);
     }
     Ok(Reply::json(200, &body))
 }
+
+/// Opaque, as Meta's are.
+fn cursor(place: usize) -> String {
+    URL_SAFE_NO_PAD.encode(format!("QVFI:{place}"))
+}
+
+fn read_cursor(cursor: &str) -> Result<usize, GraphError> {
+    URL_SAFE_NO_PAD
+        .decode(cursor)
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .and_then(|text| text.strip_prefix("QVFI:")?.parse().ok())
+        .ok_or_else(|| GraphError::parameter("Invalid cursors values"))
+}
+
+const NOT_THIS_APP: &str = "You must provide an app access token, or a user access token that is \
+                            an owner or developer of the app";
 
 /// Asked with an app token, or by a token about itself.
 pub(crate) fn debug_token(
@@ -167,14 +208,15 @@ pub(crate) fn debug_token(
     let input = call
         .query("input_token")
         .ok_or_else(|| GraphError::parameter("The parameter input_token is required."))?;
+    let other_app = |token: &GraphToken| token.app_id != seed::APP_ID;
+    if world.token(input).is_some_and(other_app) {
+        return Err(GraphError::parameter(NOT_THIS_APP));
+    }
     let is_app_token = asking == format!("{}|{app_secret}", seed::APP_ID);
     if !is_app_token {
         super::authenticate(world, app_secret, call)?;
         if asking != input {
-            return Err(GraphError::parameter(
-                "You must provide an app access token, or a user access token that is an owner \
-                 or developer of the app",
-            ));
+            return Err(GraphError::parameter(NOT_THIS_APP));
         }
     }
     Ok(Reply::json(
@@ -188,12 +230,10 @@ fn token_data(token: Option<&GraphToken>) -> Value {
         let error = GraphError::token_unknown().short();
         return json!({"error": error, "is_valid": false, "scopes": []});
     };
-    let scopes = [
-        "whatsapp_business_management",
-        "whatsapp_business_messaging",
-    ];
-    let granular: Vec<Value> = scopes
+    let granular: Vec<Value> = token
+        .scopes
         .iter()
+        .filter(|scope| [MANAGEMENT, MESSAGING].contains(&scope.as_str()))
         .map(|scope| json!({"scope": scope, "target_ids": token.waba_ids}))
         .collect();
     let error = match token.state {
@@ -202,14 +242,14 @@ fn token_data(token: Option<&GraphToken>) -> Value {
         TokenState::Expired => Some(GraphError::token_expired()),
     };
     let mut data = json!({
-        "app_id": seed::APP_ID,
+        "app_id": token.app_id,
         "type": "SYSTEM_USER",
         "application": "Agent Portal",
         "data_access_expires_at": 0,
         "expires_at": if token.state == TokenState::Expired { 1_761_980_400 } else { 0 },
         "is_valid": error.is_none(),
         "issued_at": 1_735_689_600,
-        "scopes": scopes,
+        "scopes": token.scopes,
         "granular_scopes": granular,
         "user_id": "400000000000001",
     });

@@ -212,6 +212,25 @@ pub(crate) const MAINTENANCE: ErrorRow = row(
     "Business Account in maintenance mode",
     "The WhatsApp Business Account is in maintenance mode; it may be upgrading its throughput.",
 );
+pub(crate) const PIN_MISMATCH: ErrorRow = row(
+    133_005,
+    400,
+    "Two step verification PIN Mismatch",
+    "Two step verification PIN mismatch. Please make sure the PIN is correct.",
+);
+pub(crate) const NOT_VERIFIED: ErrorRow = row(
+    133_006,
+    400,
+    "Phone number re-verification needed",
+    "Phone number needs to be verified before registering.",
+);
+pub(crate) const REGISTRATION_LIMIT: ErrorRow = row(
+    133_016,
+    400,
+    "Account register deregister rate limit exceeded",
+    "Registration or deregistration failed because there were too many attempts for this phone \
+     number in a short period of time.",
+);
 pub(crate) const NOT_REGISTERED: ErrorRow = row(
     133_010,
     400,

@@ -1,5 +1,8 @@
 //! Business accounts, phone numbers and tokens of the Graph side.
 
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
 use serde::{Deserialize, Serialize};
 
 use super::seed;
@@ -16,6 +19,22 @@ pub struct Phone {
     pub country_code: String,
     /// Name that recipients see.
     pub verified_name: String,
+    /// May send; a number that is not answers 133010.
+    #[serde(default = "yes")]
+    pub registered: bool,
+    /// The PIN of two-step verification, if that is on. Meta never shows it.
+    #[serde(default, skip_serializing)]
+    pub pin: Option<String>,
+    /// In use in the `WhatsApp` Business app, too ("coexistence").
+    #[serde(default)]
+    pub is_on_biz_app: bool,
+    /// Its owner proved to be the owner.
+    #[serde(default = "yes")]
+    pub code_verified: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Phone {
@@ -38,6 +57,9 @@ pub struct Waba {
     pub name: String,
     /// Its numbers.
     pub phones: Vec<Phone>,
+    /// The app receives the account's webhooks.
+    #[serde(default = "yes")]
+    pub subscribed: bool,
 }
 
 /// Whether a token works.
@@ -66,6 +88,36 @@ pub struct GraphToken {
     /// Whether it works.
     #[serde(default)]
     pub state: TokenState,
+    /// What it may be used for.
+    #[serde(default = "both_scopes")]
+    pub scopes: Vec<String>,
+    /// The app that it was made for.
+    #[serde(default = "own_app")]
+    pub app_id: String,
+}
+
+/// Reads and changes accounts and numbers.
+pub(crate) const MANAGEMENT: &str = "whatsapp_business_management";
+/// Sends messages.
+pub(crate) const MESSAGING: &str = "whatsapp_business_messaging";
+
+pub(crate) fn both_scopes() -> Vec<String> {
+    vec![MANAGEMENT.to_owned(), MESSAGING.to_owned()]
+}
+
+pub(crate) fn own_app() -> String {
+    seed::APP_ID.to_owned()
+}
+
+/// What a person granted in Embedded Signup, until it is exchanged for a token.
+#[derive(Debug, Clone)]
+pub(crate) struct SignupCode {
+    pub(crate) code: String,
+    pub(crate) waba_id: String,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) made: Instant,
+    pub(crate) used: bool,
+    pub(crate) expired: bool,
 }
 
 /// A business account together with its token, to be added in one call.
@@ -83,14 +135,47 @@ pub struct NewWaba {
 pub(crate) struct GraphWorld {
     pub(crate) wabas: Vec<Waba>,
     pub(crate) tokens: Vec<GraphToken>,
+    pub(crate) codes: Vec<SignupCode>,
+    /// When a number was registered or deregistered.
+    registrations: HashMap<String, Vec<Instant>>,
 }
+
+/// Calls of `register` and `deregister` for one number within [`REGISTRATION_WINDOW`].
+const REGISTRATIONS: usize = 10;
+const REGISTRATION_WINDOW: Duration = Duration::from_hours(72);
 
 impl GraphWorld {
     pub(crate) fn seeded() -> Self {
         Self {
             wabas: seed::wabas(),
             tokens: seed::tokens(),
+            ..Self::default()
         }
+    }
+
+    /// Counts a call of `register` or `deregister`; false when there were too many.
+    pub(crate) fn may_register(&mut self, phone_number_id: &str) -> bool {
+        let calls = self
+            .registrations
+            .entry(phone_number_id.to_owned())
+            .or_default();
+        calls.retain(|at| at.elapsed() < REGISTRATION_WINDOW);
+        if calls.len() >= REGISTRATIONS {
+            return false;
+        }
+        calls.push(Instant::now());
+        true
+    }
+
+    pub(crate) fn waba_mut(&mut self, id: &str) -> Option<&mut Waba> {
+        self.wabas.iter_mut().find(|waba| waba.id == id)
+    }
+
+    pub(crate) fn phone_mut(&mut self, id: &str) -> Option<&mut Phone> {
+        self.wabas
+            .iter_mut()
+            .flat_map(|waba| waba.phones.iter_mut())
+            .find(|phone| phone.id == id)
     }
 
     /// Adds or replaces an account and its token.
@@ -111,6 +196,8 @@ impl GraphWorld {
         let found = self
             .tokens
             .iter_mut()
+            // Of the tokens of several signups the newest is meant.
+            .rev()
             .find(|token| token.name == which || token.value == which);
         let known = found.is_some();
         if let Some(token) = found {

@@ -154,7 +154,7 @@ async fn webhook_tokens_and_outages_can_be_steered_over_http() {
     )
     .await;
 
-    let outage = json!({"genesys": "unavailable", "graph": "drop"});
+    let outage = json!({"genesys": "unavailable", "graph": "drop", "graph_failing": []});
     assert_eq!(
         call(&sandbox, "PUT", "/control/outage", outage.clone(), 200).await,
         outage

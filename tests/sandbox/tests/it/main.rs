@@ -10,6 +10,7 @@
 mod control;
 mod genesys_api;
 mod graph_errors;
+mod graph_signup;
 mod graph_webhooks;
 mod magic;
 mod sign_in;
