@@ -90,6 +90,7 @@ print_summary() {
 
   Agent portal      $PORTAL_ORIGIN/login
   API (gateway)     $API_ORIGIN          documentation: $API_ORIGIN/docs
+  Admin dashboard   $DASHBOARD_ORIGIN
   Platform admin    $ADMIN_EMAIL, password in ${SECRETS#"$PWD/"}/admin-password
 TEXT
   if ! real_genesys || ! real_meta; then

@@ -28,6 +28,12 @@ missing_packages() {
   [ -e /usr/include/postgresql/libpq-fe.h ] || echo libpq-dev
 }
 
+# The browser test drives a real browser.
+missing_browser() {
+  have chromium || echo chromium
+  have chromedriver || echo chromium-driver
+}
+
 # Debian's packages start their servers on the usual ports unless this file refuses it.
 POLICY=/usr/sbin/policy-rc.d
 POLICY_IS_OURS=
@@ -90,7 +96,14 @@ install_local() {
   install_servers
 }
 
+install_browser() {
+  local -a packages
+  mapfile -t packages < <(missing_browser)
+  apt_install "${packages[@]}"
+}
+
 install_all() {
   install_local
+  install_browser
   install_nextest
 }

@@ -9,6 +9,7 @@
 DATABASE=whatsapp_genesys
 SANDBOX_URL=http://localhost:3090
 PORTAL_ORIGIN=http://localhost:3014
+DASHBOARD_ORIGIN=http://localhost:3006
 API_ORIGIN=${API_ORIGIN:-http://localhost:${GATEWAY_PORT:-3000}}
 ADMIN_EMAIL=${ADMIN_EMAIL:-admin@portal.example}
 
@@ -75,6 +76,9 @@ VARS
 settings_of_tenant_service() {
   shared_settings TENANT_SERVICE tenant_service 3007
   cat <<VARS
+TENANT_SERVICE__DASHBOARD__BIND=127.0.0.1:3006
+TENANT_SERVICE__DASHBOARD__ORIGIN=$DASHBOARD_ORIGIN
+TENANT_SERVICE__DASHBOARD__SECURE_COOKIES=false
 TENANT_SERVICE__SERVICE_KEYS__AGENT_PORTAL=$(digest_of_secret agent-portal-service-key)
 TENANT_SERVICE__SERVICE_KEYS__OUTBOUND=$(digest_of_secret outbound-service-key)
 VARS

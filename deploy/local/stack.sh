@@ -8,7 +8,7 @@ PROGRAMS=(portal-sandbox tenant-service agent-portal-service outbound-message-se
 
 declare -A PROGRAM_PORTS=(
   [portal-sandbox]=3090
-  [tenant-service]=3007
+  [tenant-service]='3007 3006'
   [agent-portal-service]='3015 3014'
   [outbound-message-service]=3008
 )

@@ -39,6 +39,7 @@ apply_roles() {
 servers_up() {
   local home
   install_servers
+  install_browser
   home=$(server_home test)
   choose_ports "$home" 23400
   start_test_servers "$home"

@@ -11,6 +11,7 @@ pub mod http;
 pub mod http_client;
 pub mod lifecycle;
 pub mod openapi;
+pub mod pages;
 pub mod server;
 pub mod telemetry;
 

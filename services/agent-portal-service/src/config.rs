@@ -111,17 +111,8 @@ pub struct PortalSection {
 
 impl Validate for PortalSection {
     fn validate(&self, problems: &mut Problems) {
-        for (key, origin) in [("origin", &self.origin), ("api_origin", &self.api_origin)] {
-            let is_origin = Url::parse(origin).is_ok_and(|url| {
-                url.origin().is_tuple() && url.origin().ascii_serialization() == *origin
-            });
-            if !is_origin {
-                problems.add(
-                    key,
-                    "must be an origin such as https://portal.example.com, without path or slash",
-                );
-            }
-        }
+        problems.require_origin("origin", &self.origin);
+        problems.require_origin("api_origin", &self.api_origin);
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
     ROLE, SERVICE,
     config::Settings,
     events::consumers::{TokenReports, token_reports_queue},
-    routes,
+    routes::{self, dashboard::Dashboard},
     state::AppState,
     usecases::{
         Deps,
@@ -41,9 +41,10 @@ const LONGEST_ACCESS_TOKEN: Duration = Duration::from_mins(15);
 /// For what is left to do after the last request.
 const AFTER_REQUESTS: Duration = Duration::from_secs(10);
 
-/// The service, bound to its port and ready to run.
+/// The service, bound to its ports and ready to run.
 pub struct App {
     api: Server,
+    dashboard: Server,
     backing: Backing,
     keeper: KeyKeeper,
     consumers: Consumers,
@@ -53,7 +54,7 @@ pub struct App {
 }
 
 impl App {
-    /// Builds everything and binds the port. Connects to nothing: what is away is waited for.
+    /// Builds everything and binds the ports. Connects to nothing: what is away is waited for.
     pub fn build(settings: &Settings, shutdown: Shutdown) -> anyhow::Result<Self> {
         let telemetry = telemetry::init(SERVICE, &settings.telemetry)?;
         let backing = Backing::new(
@@ -95,16 +96,10 @@ impl App {
             telemetry: telemetry.clone(),
             openapi: Some(routes::document()),
         };
-        let (state, authenticator) = (web::Data::new(state), web::Data::new(authenticator));
-        let api = Server::bind(&settings.http.bind, &options, move |config| {
-            config
-                .app_data(state.clone())
-                .app_data(authenticator.clone());
-            openapi::mount(config, routes::configure);
-        })
-        .with_context(|| format!("cannot listen on {} (http.bind)", settings.http.bind))?;
+        let (api, dashboard) = bind(settings, options, state, authenticator)?;
         Ok(Self {
             api,
+            dashboard,
             keeper: KeyKeeper {
                 db: backing.db.clone(),
                 vault: Arc::clone(&backing.vault),
@@ -130,13 +125,20 @@ impl App {
         self.api.addr()
     }
 
+    /// Where the dashboard's pages are.
+    pub fn dashboard_addr(&self) -> SocketAddr {
+        self.dashboard.addr()
+    }
+
     /// Runs until the order to stop, then finishes what has begun.
     pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        tracing::info!(address = %self.api.addr(), "listening");
+        tracing::info!(api = %self.api.addr(), dashboard = %self.dashboard.addr(), "listening");
         let tasks = Tasks::new(self.shutdown.clone());
         let stop = self.shutdown.soft();
-        let (api, api_stop) = (self.api, stop.clone());
-        tasks.spawn("api", async move { Ok(api.run(api_stop).await?) });
+        for (name, server) in [("api", self.api), ("dashboard", self.dashboard)] {
+            let stop = stop.clone();
+            tasks.spawn(name, async move { Ok(server.run(stop).await?) });
+        }
         let (inner, backing) = (tasks.clone(), self.backing);
         let (keeper, consumers) = (self.keeper, self.consumers);
         spawn_loop(&tasks, "workers", async move {
@@ -153,6 +155,38 @@ impl App {
         });
         run_to_end(tasks, self.grace, self.telemetry).await
     }
+}
+
+/// The API's port, and the dashboard's with the same API beside its page.
+fn bind(
+    settings: &Settings,
+    mut options: ServerOptions,
+    state: AppState,
+    authenticator: Authenticator,
+) -> anyhow::Result<(Server, Server)> {
+    let (state, authenticator) = (web::Data::new(state), web::Data::new(authenticator));
+    let (api_state, api_authenticator) = (state.clone(), authenticator.clone());
+    let api = Server::bind(&settings.http.bind, &options, move |config| {
+        config
+            .app_data(api_state.clone())
+            .app_data(api_authenticator.clone());
+        openapi::mount(config, routes::configure);
+    })
+    .with_context(|| format!("cannot listen on {} (http.bind)", settings.http.bind))?;
+
+    let page = &settings.dashboard;
+    let data = web::Data::new(Dashboard::new(&page.origin, page.secure_cookies, None));
+    // The page calls its own origin: no other page may.
+    options.http.allowed_origins = Vec::new();
+    let dashboard = Server::bind(&page.bind, &options, move |config| {
+        config
+            .app_data(state.clone())
+            .app_data(authenticator.clone())
+            .app_data(data.clone());
+        routes::dashboard::mount(config);
+    })
+    .with_context(|| format!("cannot listen on {} (dashboard.bind)", page.bind))?;
+    Ok((api, dashboard))
 }
 
 fn state(

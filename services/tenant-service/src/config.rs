@@ -16,6 +16,7 @@ const DEFAULTS: &str = include_str!("../config.default.toml");
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     pub http: HttpSection,
+    pub dashboard: DashboardSection,
     pub database: DatabaseSection,
     pub rabbitmq: RabbitMqSection,
     pub redis: RedisSection,
@@ -24,6 +25,15 @@ pub struct Settings {
     pub admin: AdminSection,
     pub limits: LimitsSection,
     pub telemetry: TelemetrySection,
+}
+
+/// The admin dashboard.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DashboardSection {
+    pub bind: String,
+    pub origin: String,
+    pub secure_cookies: bool,
 }
 
 /// Platform administrators.
@@ -67,6 +77,7 @@ impl Settings {
 impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
         problems.section("http", &self.http);
+        problems.section("dashboard", &self.dashboard);
         problems.section("database", &self.database);
         problems.section("rabbitmq", &self.rabbitmq);
         problems.section("redis", &self.redis);
@@ -75,6 +86,12 @@ impl Validate for Settings {
         problems.section("admin", &self.admin);
         problems.section("limits", &self.limits);
         problems.section("telemetry", &self.telemetry);
+    }
+}
+
+impl Validate for DashboardSection {
+    fn validate(&self, problems: &mut Problems) {
+        problems.require_origin("origin", &self.origin);
     }
 }
 

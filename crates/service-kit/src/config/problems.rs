@@ -1,6 +1,7 @@
 //! Collects everything that is wrong with the settings, to report it at once.
 
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 use super::ConfigError;
 
@@ -70,6 +71,18 @@ impl Problems {
         if !limits.contains(&value) {
             let sentence = format!("must be {} to {}", limits.start(), limits.end());
             self.add(key, &sentence);
+        }
+    }
+
+    /// The origin of a web page: a scheme, a host and perhaps a port.
+    pub fn require_origin(&mut self, key: &str, origin: &str) {
+        let is_origin = Url::parse(origin).is_ok_and(|url| {
+            url.origin().is_tuple() && url.origin().ascii_serialization() == origin
+        });
+        if !is_origin {
+            let sentence =
+                "must be an origin such as https://portal.example.com, without path or slash";
+            self.add(key, sentence);
         }
     }
 

@@ -1,8 +1,7 @@
 //! The agent portal's pages and their assets.
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use portal_service_kit::{ApiError, http::RequestId};
+use portal_service_kit::{ApiError, http::RequestId, pages};
 
 use super::{
     advice::advice,
@@ -108,61 +107,15 @@ fn page(
          connect-src 'self' {}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         settings.api_origin
     );
-    let mut response = HttpResponse::Ok();
-    response
-        .content_type("text/html; charset=utf-8")
-        .insert_header((header::CONTENT_SECURITY_POLICY, policy))
-        .insert_header((
-            header::CROSS_ORIGIN_OPENER_POLICY,
-            "same-origin-allow-popups",
-        ))
-        .insert_header((
-            "permissions-policy",
-            "camera=(), geolocation=(), microphone=()",
-        ));
-    if settings.secure_cookies {
-        response.insert_header((
-            header::STRICT_TRANSPORT_SECURITY,
-            "max-age=31536000; includeSubDomains",
-        ));
-    }
-    Ok(response.body(body))
+    Ok(pages::page(body, &policy, settings.secure_cookies))
 }
 
 async fn asset(request: HttpRequest, name: web::Path<String>) -> HttpResponse {
-    serve_asset(&request, &name)
+    pages::asset(&request, WebFiles::get(&format!("assets/{name}")))
 }
 
 async fn favicon(request: HttpRequest) -> HttpResponse {
-    serve_asset(&request, "favicon.svg")
-}
-
-fn serve_asset(request: &HttpRequest, name: &str) -> HttpResponse {
-    let Some(file) = WebFiles::get(&format!("assets/{name}")) else {
-        return HttpResponse::from_error(ApiError::not_found(
-            "NOT_FOUND",
-            "There is nothing at this address.",
-        ));
-    };
-    let digest = URL_SAFE_NO_PAD.encode(file.metadata.sha256_hash());
-    let etag = format!("\"{digest}\"");
-    let known = request.headers().get(header::IF_NONE_MATCH);
-    let is_known = known.is_some_and(|value| value.as_bytes() == etag.as_bytes());
-    let mut response = if is_known {
-        HttpResponse::NotModified()
-    } else {
-        HttpResponse::Ok()
-    };
-    response
-        .insert_header((header::ETAG, etag))
-        // Asked for each time, so that a new release is seen at once; 304 makes that cheap.
-        .insert_header((header::CACHE_CONTROL, "no-cache"));
-    if is_known {
-        return response.finish();
-    }
-    response
-        .content_type(file.metadata.mimetype())
-        .body(file.data.into_owned())
+    pages::asset(&request, WebFiles::get("assets/favicon.svg"))
 }
 
 pub(super) fn see_other(path: &str) -> HttpResponse {

@@ -10,6 +10,7 @@ use portal_auth::random_token;
 use portal_service_kit::{
     ApiError,
     http::{RequestId, ValidQuery},
+    pages,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -21,9 +22,6 @@ use crate::{
     state::AppState,
     usecases::{Cause, sign_in::browser_hash},
 };
-
-/// A page of another site cannot send it without asking us first.
-const PAGE_HEADER: &str = "x-portal-request";
 
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
     config
@@ -118,7 +116,7 @@ async fn token(
     request_id: RequestId,
 ) -> HttpResponse {
     let result = async {
-        own_page(&state, &request)?;
+        pages::require_own_page(&request, &state.web.portal_origin)?;
         let presented = session_cookie(&state, &request)?;
         let cause = Cause::request(&request_id);
         Ok::<_, ApiError>(state.sessions.refresh(&presented, &cause).await?)
@@ -144,7 +142,7 @@ async fn end(
     request_id: RequestId,
 ) -> HttpResponse {
     let result = async {
-        own_page(&state, &request)?;
+        pages::require_own_page(&request, &state.web.portal_origin)?;
         let presented = session_cookie(&state, &request)?;
         let cause = Cause::request(&request_id);
         Ok::<_, ApiError>(state.sessions.end_of_token(&presented, &cause).await?)
@@ -154,25 +152,6 @@ async fn end(
             .cookie(state.web.no_cookie(Kind::Session))
             .json(json!({"message": "You are signed out."})),
         Err(error) => without_session(&state, error),
-    }
-}
-
-/// Only our own pages may ask: the cookie alone proves nothing about who does.
-fn own_page(state: &AppState, request: &HttpRequest) -> Result<(), ApiError> {
-    let header = |name: &str| {
-        let value = request.headers().get(name)?;
-        value.to_str().ok()
-    };
-    let is_own = header("origin") == Some(state.web.portal_origin.as_str())
-        && header(PAGE_HEADER).is_some()
-        && header("sec-fetch-site").is_none_or(|site| site == "same-origin");
-    if is_own {
-        Ok(())
-    } else {
-        Err(ApiError::forbidden(
-            "ORIGIN_NOT_ALLOWED",
-            "Only the portal's own pages may ask for this.",
-        ))
     }
 }
 

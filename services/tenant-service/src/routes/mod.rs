@@ -1,6 +1,7 @@
 //! The HTTP API.
 
 mod admin_auth;
+pub(crate) mod dashboard;
 mod genesys;
 mod tenants;
 mod views;

@@ -13,6 +13,7 @@
 
 mod admin_login;
 mod authz_matrix;
+mod dashboard;
 mod events;
 mod isolation;
 mod lookup;

@@ -34,6 +34,7 @@ pub(crate) struct World {
 
 pub(crate) struct Replica {
     pub(crate) base: String,
+    pub(crate) dashboard: String,
     pub(crate) shutdown: Shutdown,
     pub(crate) running: JoinHandle<anyhow::Result<()>>,
 }
@@ -46,6 +47,7 @@ pub(crate) fn environment(
 ) -> BTreeMap<String, String> {
     let common = [
         ("HTTP__BIND", "127.0.0.1:0".to_owned()),
+        ("DASHBOARD__BIND", "127.0.0.1:0".to_owned()),
         ("HTTP__WORKERS", "1".to_owned()),
         ("HTTP__SHUTDOWN_GRACE_SECONDS", "5".to_owned()),
         ("DATABASE__URL", db.url(ServiceRole::Tenant)),
@@ -123,6 +125,7 @@ impl World {
         let base = format!("http://{}", app.api_addr());
         self.replicas.push(Replica {
             base,
+            dashboard: format!("http://{}", app.dashboard_addr()),
             shutdown,
             running: tokio::spawn(app.run_until_stopped()),
         });
@@ -141,6 +144,11 @@ impl World {
             .as_ref()
             .unwrap_or_else(|| &self.replicas.last().unwrap().base);
         self.client.request(method, format!("{base}{path}"))
+    }
+
+    /// Where the newest replica's dashboard is.
+    pub(crate) fn dashboard(&self) -> &str {
+        &self.replicas.last().unwrap().dashboard
     }
 
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {

@@ -9,7 +9,5 @@
     reason = "tests"
 )]
 
-mod browser;
-mod installation;
 mod main_job;
 mod suspension;

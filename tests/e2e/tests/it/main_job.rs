@@ -1,12 +1,11 @@
 //! The main job: an organization's agent signs in with Genesys, and a message leaves through the
 //! organization's WhatsApp Business Account.
 
+use portal_e2e::installation::Installation;
 use portal_sandbox::seed;
 use portal_test_harness::{ServiceRole, eventually};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-
-use crate::installation::Installation;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_signs_in_and_a_message_leaves_through_the_organizations_number() {

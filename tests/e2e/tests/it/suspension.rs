@@ -1,11 +1,10 @@
 //! A suspended tenant is out everywhere, without waiting for a token to run out.
 
+use portal_e2e::installation::Installation;
 use portal_sandbox::seed;
 use portal_test_harness::eventually;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-
-use crate::installation::Installation;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_suspended_tenants_people_are_out_everywhere_and_come_back_after_it() {

@@ -1,6 +1,6 @@
 //! An installation: three services, two tenants, and the verbs of an administrator.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::TcpListener};
 
 use portal_auth::{Passwords, random_token, sha256_hex};
 use portal_sandbox::{Sandbox, SandboxConfig, seed};
@@ -13,25 +13,76 @@ use serde_json::{Value, json};
 use crate::browser::Browser;
 
 const VAULT_KEYS: &str = "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-const ADMIN_EMAIL: &str = "admin@platform.example";
-const ADMIN_PASSWORD: &str = "correct horse battery staple";
+/// As `portalctl admin create` was given them.
+pub const ADMIN_EMAIL: &str = "admin@platform.example";
+/// See [`ADMIN_EMAIL`].
+pub const ADMIN_PASSWORD: &str = "correct horse battery staple";
 
-pub(crate) struct Installation {
-    pub(crate) db: TestDb,
-    pub(crate) sandbox: Sandbox,
-    pub(crate) tenants_url: String,
-    pub(crate) portal_url: String,
-    pub(crate) messages_url: String,
-    pub(crate) http: reqwest::Client,
+/// The ports that browsers see, and so must be known before anything starts; 0 takes a free one for
+/// whoever does not care.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ports {
+    pub gateway: u16,
+    pub portal: u16,
+    pub dashboard: u16,
+}
+
+impl Ports {
+    /// Free ones.
+    pub fn chosen() -> Self {
+        // All are held until the last is found, so that none comes twice.
+        let held = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [gateway, portal, dashboard] = held.map(|one| one.local_addr().unwrap().port());
+        Self {
+            gateway,
+            portal,
+            dashboard,
+        }
+    }
+
+    /// Where a browser finds a port.
+    pub fn origin(port: u16) -> String {
+        format!("http://localhost:{port}")
+    }
+
+    fn redirect_uri(self) -> String {
+        match self.gateway {
+            0 => seed::DEFAULT_REDIRECT_URI.to_owned(),
+            port => format!("{}/api/agents/auth/callback", Self::origin(port)),
+        }
+    }
+}
+
+/// What runs.
+pub struct Installation {
+    pub db: TestDb,
+    pub sandbox: Sandbox,
+    pub tenants_url: String,
+    pub portal_url: String,
+    pub messages_url: String,
+    pub http: reqwest::Client,
     admin_token: String,
     shutdown: Shutdown,
 }
 
 impl Installation {
     /// Everything runs; acme and globex are set up through the API, as an administrator would.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
+        let mut installation = Self::without_tenants(Ports::default()).await;
+        installation.admin_token = installation.sign_in_admin().await;
+        installation.set_up_tenants().await;
+        installation
+    }
+
+    /// Everything runs; there is nobody but the platform administrator.
+    pub async fn without_tenants(ports: Ports) -> Self {
         let db = TestDb::new();
-        let sandbox = Sandbox::start(SandboxConfig::default()).unwrap();
+        let redirect_uri = ports.redirect_uri();
+        let sandbox = Sandbox::start(SandboxConfig {
+            redirect_uris: vec![redirect_uri.clone()],
+            ..SandboxConfig::default()
+        })
+        .unwrap();
         let isolation = Isolation::new();
         let shutdown = Shutdown::new();
         create_admin(&db).await;
@@ -44,7 +95,11 @@ impl Installation {
         let tenants = tenant_service::Settings::load_from(&environment(
             "TENANT_SERVICE",
             ServiceRole::Tenant,
-            &[("SERVICE_KEYS__E2E", &sha256_hex(key))],
+            &[
+                ("SERVICE_KEYS__E2E", &sha256_hex(key)),
+                ("DASHBOARD__BIND", &local(ports.dashboard)),
+                ("DASHBOARD__ORIGIN", &Ports::origin(ports.dashboard)),
+            ],
         ))
         .unwrap();
         let tenants = tenant_service::App::build(&tenants, shutdown.clone()).unwrap();
@@ -55,14 +110,16 @@ impl Installation {
             "AGENT_PORTAL",
             ServiceRole::AgentPortal,
             &[
-                ("PORTAL__BIND", "127.0.0.1:0"),
+                ("PORTAL__BIND", &local(ports.portal)),
+                ("PORTAL__ORIGIN", &Ports::origin(ports.portal)),
+                ("PORTAL__API_ORIGIN", &Ports::origin(ports.gateway)),
                 ("COOKIES__SECURE", "false"),
                 ("TENANT_SERVICE__URL", &tenants_url),
                 ("TENANT_SERVICE__SERVICE_KEY", key),
                 ("GENESYS__REGIONS", "sandbox"),
                 ("GENESYS__CLIENT_ID", seed::CONFIDENTIAL_CLIENT_ID),
                 ("GENESYS__CLIENT_SECRET", seed::CONFIDENTIAL_CLIENT_SECRET),
-                ("GENESYS__REDIRECT_URI", seed::DEFAULT_REDIRECT_URI),
+                ("GENESYS__REDIRECT_URI", &redirect_uri),
                 ("GENESYS__HOSTS__SANDBOX__LOGIN_URL", &sandbox.base_url()),
                 ("GENESYS__HOSTS__SANDBOX__API_URL", &sandbox.base_url()),
             ],
@@ -76,6 +133,7 @@ impl Installation {
             "OUTBOUND",
             ServiceRole::Outbound,
             &[
+                ("HTTP__ALLOWED_ORIGINS", &Ports::origin(ports.portal)),
                 (
                     "AUTH__JWKS_URL",
                     &format!("{portal_url}/.well-known/jwks.json"),
@@ -94,7 +152,7 @@ impl Installation {
         let webhooks = format!("{messages_url}/webhooks/whatsapp");
         sandbox.set_webhook_url(Some(webhooks.parse().unwrap()));
 
-        let mut installation = Self {
+        let installation = Self {
             db,
             sandbox,
             tenants_url,
@@ -105,8 +163,6 @@ impl Installation {
             shutdown,
         };
         installation.wait_until_ready().await;
-        installation.admin_token = installation.sign_in_admin().await;
-        installation.set_up_tenants().await;
         installation
     }
 
@@ -135,12 +191,7 @@ impl Installation {
     }
 
     /// A call of the administrator.
-    pub(crate) async fn admin(
-        &self,
-        method: Method,
-        path: &str,
-        body: &Value,
-    ) -> (StatusCode, Value) {
+    pub async fn admin(&self, method: Method, path: &str, body: &Value) -> (StatusCode, Value) {
         let request = self
             .http
             .request(method, format!("{}{path}", self.tenants_url));
@@ -184,24 +235,24 @@ impl Installation {
     }
 
     /// Signs a person in through Genesys and answers what the front end is told.
-    pub(crate) async fn sign_in(&self, email: &str) -> (StatusCode, Value) {
-        Browser::new().sign_in(self, email).await
+    pub async fn sign_in(&self, email: &str) -> (StatusCode, Value) {
+        Browser::default().sign_in(self, email).await
     }
 
     /// As [`Installation::sign_in`], for somebody who gets in.
-    pub(crate) async fn token(&self, email: &str) -> String {
+    pub async fn token(&self, email: &str) -> String {
         let (status, outcome) = self.sign_in(email).await;
         assert_eq!(status, StatusCode::OK, "{outcome}");
         outcome["accessToken"].as_str().unwrap().to_owned()
     }
 
-    pub(crate) async fn get(&self, url: &str, token: &str) -> (StatusCode, Value) {
+    pub async fn get(&self, url: &str, token: &str) -> (StatusCode, Value) {
         let answer = self.http.get(url).bearer_auth(token).send().await.unwrap();
         let status = answer.status();
         (status, answer.json().await.unwrap_or_default())
     }
 
-    pub(crate) async fn send(&self, token: &str, to: &str) -> (StatusCode, Value) {
+    pub async fn send(&self, token: &str, to: &str) -> (StatusCode, Value) {
         let request = self
             .http
             .post(format!("{}/api/messages/send", self.messages_url));
@@ -211,7 +262,7 @@ impl Installation {
         (status, answer.json().await.unwrap())
     }
 
-    pub(crate) async fn message(&self, token: &str, id: &str) -> (StatusCode, Value) {
+    pub async fn message(&self, token: &str, id: &str) -> (StatusCode, Value) {
         self.get(&format!("{}/api/messages/{id}", self.messages_url), token)
             .await
     }
@@ -221,6 +272,10 @@ impl Drop for Installation {
     fn drop(&mut self) {
         self.shutdown.stop_now();
     }
+}
+
+fn local(port: u16) -> String {
+    format!("127.0.0.1:{port}")
 }
 
 /// Settings of a service as its environment carries them.

@@ -9,7 +9,8 @@ use url::Url;
 use crate::installation::Installation;
 
 #[expect(clippy::disallowed_methods, reason = "a plain client, as callers have")]
-pub(crate) fn client() -> reqwest::Client {
+/// Follows no redirect by itself.
+pub fn client() -> reqwest::Client {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(Duration::from_secs(20))
@@ -17,17 +18,20 @@ pub(crate) fn client() -> reqwest::Client {
         .unwrap()
 }
 
-pub(crate) struct Browser {
+/// A browser of one person.
+pub struct Browser {
     http: reqwest::Client,
 }
 
-impl Browser {
-    pub(crate) fn new() -> Self {
+impl Default for Browser {
+    fn default() -> Self {
         Self { http: client() }
     }
+}
 
+impl Browser {
     /// From our login to Genesys and back; answers the message for the opener.
-    pub(crate) async fn sign_in(&self, to: &Installation, email: &str) -> (StatusCode, Value) {
+    pub async fn sign_in(&self, to: &Installation, email: &str) -> (StatusCode, Value) {
         let mut login = Url::parse(&format!("{}/api/agents/auth/login", to.portal_url)).unwrap();
         login.query_pairs_mut().append_pair("login_hint", email);
         let begun = self.http.get(login).send().await.unwrap();
