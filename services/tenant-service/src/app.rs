@@ -24,12 +24,14 @@ use portal_types::SystemClock;
 use crate::{
     ROLE, SERVICE,
     config::Settings,
+    domain::admin::{LockRule, SessionTimes},
     events::consumers::{TokenReports, token_reports_queue},
+    jobs,
     routes::{self, dashboard::Dashboard},
     state::AppState,
     usecases::{
         Deps,
-        admin_login::{AdminSessionRows, LoginDesk},
+        admins::{AdminDesk, AdminSessionRows, Rules, SignInLimits, TokenKeys},
         limits::{Limit, Limiter},
     },
 };
@@ -38,6 +40,8 @@ use crate::{
 const TOKEN_PARTY: &str = SERVICE;
 /// No service issues access tokens that live longer; a suspended tenant's are refused as long.
 const LONGEST_ACCESS_TOKEN: Duration = Duration::from_mins(15);
+/// How long a refresh token that was used gets the same successor: its answer may have been lost.
+const REFRESH_GRACE: chrono::Duration = chrono::Duration::seconds(10);
 /// For what is left to do after the last request.
 const AFTER_REQUESTS: Duration = Duration::from_secs(10);
 
@@ -48,6 +52,7 @@ pub struct App {
     backing: Backing,
     keeper: KeyKeeper,
     consumers: Consumers,
+    desk: AdminDesk,
     shutdown: Shutdown,
     telemetry: Telemetry,
     grace: Duration,
@@ -80,7 +85,10 @@ impl App {
             .admin(Verifier::new(TOKEN_PARTY, TOKEN_PARTY, own_keys))
             .services(ServiceKeys::new(&settings.service_keys))
             .revocations(revocations)
-            .admin_truth(Arc::new(AdminSessionRows(deps.clone())))
+            .admin_truth(Arc::new(AdminSessionRows {
+                deps: deps.clone(),
+                require_totp: settings.admin.require_totp,
+            }))
             .build();
         let issuer = Issuer::new(TOKEN_PARTY, TOKEN_PARTY, keys.clone()).with_lifetime(lifetime);
         let state = state(
@@ -89,7 +97,8 @@ impl App {
             issuer,
             Limiter::new(backing.cache.clone()),
             &keys,
-        );
+        )?;
+        let desk = state.desk.clone();
         let options = ServerOptions {
             http: settings.http.clone(),
             health: health(&backing, &keys, &shutdown),
@@ -114,6 +123,7 @@ impl App {
                 TokenReports { deps },
             ),
             backing,
+            desk,
             shutdown,
             telemetry,
             grace: settings.http.shutdown_grace() + AFTER_REQUESTS,
@@ -140,7 +150,7 @@ impl App {
             tasks.spawn(name, async move { Ok(server.run(stop).await?) });
         }
         let (inner, backing) = (tasks.clone(), self.backing);
-        let (keeper, consumers) = (self.keeper, self.consumers);
+        let (keeper, consumers, desk) = (self.keeper, self.consumers, self.desk);
         spawn_loop(&tasks, "workers", async move {
             if wait_for_schema(&backing.db, &stop).await {
                 spawn_loop(&inner, "signing-keys", keeper.run(stop.clone()));
@@ -150,6 +160,8 @@ impl App {
                     backing.relay(ROLE).run(stop.clone()),
                 );
                 spawn_loop(&inner, "consumers", consumers.run(stop.clone()));
+                let sweep = jobs::sweep_admin_sessions(desk, stop.clone());
+                spawn_loop(&inner, "admin-sessions", sweep);
             }
             stop.cancelled().await;
         });
@@ -195,31 +207,37 @@ fn state(
     issuer: Issuer,
     limiter: Limiter,
     keys: &SigningKeys,
-) -> AppState {
+) -> anyhow::Result<AppState> {
     let limits = &settings.limits;
     let limit = |space, burst, count: u32, seconds: f64| Limit {
         space,
         burst,
         per_second: f64::from(count) / seconds,
     };
-    AppState {
+    Ok(AppState {
         deps: deps.clone(),
-        desk: LoginDesk {
+        desk: AdminDesk {
+            deps: deps.clone(),
             passwords: Passwords::new(),
             issuer,
+            tokens: TokenKeys::derive(&deps.vault)?,
             limiter: limiter.clone(),
-            per_account: limit(
-                "login-account",
-                limits.login_account_burst,
-                limits.logins_per_account_and_hour,
-                3_600.0,
-            ),
-            per_address: limit(
-                "login-address",
-                limits.login_address_burst,
-                limits.logins_per_address_and_hour,
-                3_600.0,
-            ),
+            limits: SignInLimits {
+                per_account: limit(
+                    "login-account",
+                    limits.login_account_burst,
+                    limits.logins_per_account_and_hour,
+                    3_600.0,
+                ),
+                per_address: limit(
+                    "login-address",
+                    limits.login_address_burst,
+                    limits.logins_per_address_and_hour,
+                    3_600.0,
+                ),
+                lines: limit("login-limited-line", 1, 1, 60.0),
+            },
+            rules: admin_rules(settings),
         },
         limiter,
         lookups: limit(
@@ -229,6 +247,22 @@ fn state(
             60.0,
         ),
         keys: keys.clone(),
+    })
+}
+
+fn admin_rules(settings: &Settings) -> Rules {
+    let admin = &settings.admin;
+    Rules {
+        require_totp: admin.require_totp,
+        lock: LockRule {
+            failures: i32::try_from(admin.lock_after_failures).unwrap_or(i32::MAX),
+            first: chrono::Duration::minutes(admin.lock_minutes.into()),
+        },
+        times: SessionTimes {
+            idle: chrono::Duration::minutes(admin.session_idle_minutes.into()),
+            absolute: chrono::Duration::hours(admin.session_hours.into()),
+            repeat_grace: REFRESH_GRACE,
+        },
     }
 }
 

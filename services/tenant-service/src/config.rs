@@ -41,6 +41,11 @@ pub struct DashboardSection {
 #[serde(deny_unknown_fields)]
 pub struct AdminSection {
     pub token_lifetime_seconds: u64,
+    pub session_idle_minutes: u32,
+    pub session_hours: u32,
+    pub require_totp: bool,
+    pub lock_after_failures: u32,
+    pub lock_minutes: u32,
 }
 
 /// How often somebody may ask.
@@ -68,7 +73,7 @@ impl Settings {
         config::load_from(crate::ENV_PREFIX, DEFAULTS, environment)
     }
 
-    /// How long an administrator's token is valid.
+    /// How long an administrator's access token is valid.
     pub fn admin_token_lifetime(&self) -> Duration {
         Duration::from_secs(self.admin.token_lifetime_seconds)
     }
@@ -98,7 +103,15 @@ impl Validate for DashboardSection {
 impl Validate for AdminSection {
     fn validate(&self, problems: &mut Problems) {
         let seconds = self.token_lifetime_seconds;
-        problems.require_within("token_lifetime_seconds", seconds, 60..=43_200);
+        problems.require_within("token_lifetime_seconds", seconds, 60..=3_600);
+        for (key, value, most) in [
+            ("session_idle_minutes", self.session_idle_minutes, 1_440),
+            ("session_hours", self.session_hours, 168),
+            ("lock_after_failures", self.lock_after_failures, 1_000),
+            ("lock_minutes", self.lock_minutes, 1_440),
+        ] {
+            problems.require_within(key, value.into(), 1..=most);
+        }
     }
 }
 

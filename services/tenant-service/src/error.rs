@@ -7,7 +7,7 @@ use portal_auth::IssueError;
 use portal_db::DbError;
 use portal_service_kit::ApiError;
 
-use crate::usecases::{TenantError, admin_login::LoginError};
+use crate::usecases::{TenantError, admins::AdminError};
 
 /// The contract's sentence; front ends and runbooks match on it.
 pub(crate) const NO_TENANT_FOR_ORG: &str = "Tenant not found for this Genesys organization";
@@ -48,30 +48,64 @@ impl From<TenantError> for ApiError {
     }
 }
 
-impl From<LoginError> for ApiError {
-    fn from(error: LoginError) -> Self {
+impl From<AdminError> for ApiError {
+    fn from(error: AdminError) -> Self {
         match error {
-            LoginError::Refused => {
-                Self::unauthorized("INVALID_CREDENTIALS", "E-mail or password is not right.")
-            }
-            LoginError::TooMany { retry_after } => Self::too_many_requests(
+            AdminError::Refused => Self::unauthorized(
+                "INVALID_CREDENTIALS",
+                "E-mail, password or code is not right.",
+            ),
+            AdminError::TooMany { retry_after } => Self::too_many_requests(
                 "Too many attempts to sign in; wait before the next one.",
                 retry_after,
             ),
-            LoginError::Db(error) => database(error),
-            LoginError::Password(error) => Self::internal(error),
-            LoginError::Random(error) => Self::internal(error),
-            LoginError::Token(IssueError::NoKeys) => Self::unavailable(
+            AdminError::InvalidToken => Self::unauthorized(
+                "REFRESH_TOKEN_INVALID",
+                "The refresh token is not valid; sign in again.",
+            ),
+            AdminError::TokenReused => Self::unauthorized(
+                "REFRESH_TOKEN_REUSED",
+                "The refresh token was used before, so the session was ended; sign in again.",
+            ),
+            AdminError::SessionExpired => {
+                Self::unauthorized("SESSION_EXPIRED", "The session has expired; sign in again.")
+            }
+            AdminError::SessionRevoked => {
+                Self::unauthorized("SESSION_REVOKED", "The session was ended; sign in again.")
+            }
+            AdminError::UnknownSession => Self::not_found(
+                "SESSION_NOT_FOUND",
+                "You have no such session, or it has ended already.",
+            ),
+            AdminError::UnknownAdmin => Self::not_found("ADMIN_NOT_FOUND", "You are not known."),
+            AdminError::AlreadyEnrolled => Self::conflict(
+                "TOTP_ALREADY_ENROLLED",
+                "You have an authenticator app already; take it away first.",
+            ),
+            AdminError::NotEnrolled => Self::conflict(
+                "TOTP_NOT_ENROLLED",
+                "You have no authenticator app; begin with POST /api/admin/me/totp.",
+            ),
+            AdminError::WrongCode => Self::bad_request(
+                "TOTP_CODE_WRONG",
+                "The code does not fit; enter the one that the app shows now.",
+            ),
+            AdminError::Db(error) => database(error),
+            AdminError::Token(IssueError::NoKeys) => Self::unavailable(
                 "STARTING",
                 "The service is starting; try again shortly.",
                 Duration::from_secs(2),
             ),
-            LoginError::Token(error @ IssueError::Sign(_)) => Self::internal(error),
+            AdminError::Token(error @ IssueError::Sign(_)) => Self::internal(error),
+            error @ (AdminError::Password(_)
+            | AdminError::Totp(_)
+            | AdminError::Vault(_)
+            | AdminError::Random) => Self::internal(error),
         }
     }
 }
 
-fn database(error: DbError) -> ApiError {
+pub(crate) fn database(error: DbError) -> ApiError {
     if error.is_transient() {
         ApiError::unavailable(
             "DATABASE_UNAVAILABLE",

@@ -14,6 +14,7 @@ pub mod config;
 mod domain;
 mod error;
 mod events;
+mod jobs;
 pub mod routes;
 mod state;
 mod store;

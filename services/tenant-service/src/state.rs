@@ -11,7 +11,7 @@ use portal_service_kit::ApiError;
 
 use crate::usecases::{
     Deps,
-    admin_login::LoginDesk,
+    admins::AdminDesk,
     limits::{Limit, Limiter},
 };
 
@@ -19,7 +19,7 @@ use crate::usecases::{
 #[derive(Clone)]
 pub(crate) struct AppState {
     pub(crate) deps: Deps,
-    pub(crate) desk: LoginDesk,
+    pub(crate) desk: AdminDesk,
     pub(crate) limiter: Limiter,
     pub(crate) lookups: Limit,
     pub(crate) keys: SigningKeys,

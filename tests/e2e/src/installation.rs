@@ -99,6 +99,7 @@ impl Installation {
                 ("SERVICE_KEYS__E2E", &sha256_hex(key)),
                 ("DASHBOARD__BIND", &local(ports.dashboard)),
                 ("DASHBOARD__ORIGIN", &Ports::origin(ports.dashboard)),
+                ("ADMIN__REQUIRE_TOTP", "false"),
             ],
         ))
         .unwrap();

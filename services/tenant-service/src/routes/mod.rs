@@ -1,6 +1,8 @@
 //! The HTTP API.
 
 mod admin_auth;
+mod admin_me;
+mod audit;
 pub(crate) mod dashboard;
 mod genesys;
 mod tenants;
@@ -46,7 +48,18 @@ pub fn configure(config: &mut ServiceConfig<'_>) {
         .service(whatsapp::write_whatsapp)
         .service(whatsapp::remove_whatsapp)
         .service(whatsapp::get_sending_profile)
-        .service(admin_auth::login_admin);
+        .service(admin_auth::login_admin)
+        .service(admin_auth::refresh_admin)
+        .service(admin_auth::logout_admin)
+        .service(admin_auth::logout_admin_everywhere)
+        .service(admin_auth::list_admin_sessions)
+        .service(admin_auth::end_admin_session)
+        .service(admin_me::get_own_admin)
+        .service(admin_me::begin_totp)
+        .service(admin_me::confirm_totp)
+        .service(admin_me::remove_totp)
+        .service(admin_me::change_password)
+        .service(audit::list_audit);
 }
 
 /// The OpenAPI document.

@@ -179,12 +179,3 @@ impl From<SendingProfile> for SendingProfileView {
         }
     }
 }
-
-/// A platform administrator's token.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct AdminTokenView {
-    pub(super) access_token: String,
-    /// Seconds
-    pub(super) expires_in: u64,
-}

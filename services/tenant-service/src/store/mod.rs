@@ -2,6 +2,7 @@
 
 pub(crate) mod admin_sessions;
 pub(crate) mod admins;
+pub(crate) mod audit;
 pub(crate) mod tenants;
 pub(crate) mod whatsapp_accounts;
 

@@ -1,6 +1,7 @@
 //! What the service does, one file per subject. Every change commits its events and its audit entry.
 
-pub(crate) mod admin_login;
+pub(crate) mod admins;
+pub(crate) mod audit_trail;
 pub(crate) mod limits;
 pub(crate) mod tenants;
 pub(crate) mod whatsapp_accounts;

@@ -25,7 +25,13 @@ async fn login(world: &World, email: &str, password: &str) -> Response {
 async fn an_administrator_signs_in() {
     with_world(async |world| {
         let body = ok(login(world, ADMIN_EMAIL, PASSWORD).await, 200).await;
-        assert_eq!(body["expiresIn"], 3_600);
+        assert_eq!(body["expiresIn"], 900);
+        assert_eq!(
+            (&body["totpEnrolled"], &body["totpRequired"]),
+            (&json!(false), &json!(false))
+        );
+        let whom = json!({"admin_id": ADMIN_ID, "email": "admin@example.com", "name": "Ada"});
+        assert_eq!(body["admin"], whom);
         let token = body["accessToken"].as_str().unwrap();
         let list = world
             .get("/api/tenants")
@@ -132,6 +138,106 @@ async fn attempts_are_limited_per_account() {
         refused(limited, 429, "RATE_LIMITED").await;
         let other = login(world, "other@example.com", "wrong").await;
         refused(other, 401, "INVALID_CREDENTIALS").await;
+    })
+    .await;
+}
+
+/// No limits but the account's own lock, which comes after three failures.
+const LOCKS: [(&str, &str); 3] = [
+    ("LIMITS__LOGIN_ACCOUNT_BURST", "1000"),
+    ("LIMITS__LOGIN_ADDRESS_BURST", "1000"),
+    ("ADMIN__LOCK_AFTER_FAILURES", "3"),
+];
+
+#[tokio::test]
+async fn failures_in_a_row_lock_the_account_for_longer_each_time() {
+    with_settings(&LOCKS, async |world| {
+        let minutes = "SELECT round(extract(epoch FROM locked_until - now()) / 60)::int \
+                       FROM platform_admins";
+        let mut answers = Vec::new();
+        for expected in ["", "", "15"] {
+            let answer = login(world, ADMIN_EMAIL, "wrong").await;
+            answers.push(refused(answer, 401, "INVALID_CREDENTIALS").await);
+            assert_eq!(world.db.query(minutes), [expected]);
+        }
+        // Locked: the right password does not open it, and what is tried meanwhile counts nothing.
+        for password in [PASSWORD, "wrong", PASSWORD] {
+            let answer = login(world, ADMIN_EMAIL, password).await;
+            answers.push(refused(answer, 401, "INVALID_CREDENTIALS").await);
+        }
+        answers.dedup();
+        assert_eq!(answers.len(), 1, "{answers:?}");
+        let failures = "SELECT failed_logins FROM platform_admins";
+        assert_eq!(world.db.query(failures), ["3"]);
+        let reasons = "SELECT details->>'reason' FROM audit_log ORDER BY seq";
+        assert_eq!(
+            world.db.query(reasons),
+            [
+                "password", "password", "password", "locked", "locked", "locked"
+            ]
+        );
+        let told = "SELECT count(*) FROM audit_log WHERE details ? 'locked_until'";
+        assert_eq!(world.db.query(told), ["1"]);
+
+        let over = "UPDATE platform_admins SET locked_until = now() - interval '1 second'";
+        world.db.execute(over);
+        for expected in ["0", "0", "30"] {
+            refused(
+                login(world, ADMIN_EMAIL, "wrong").await,
+                401,
+                "INVALID_CREDENTIALS",
+            )
+            .await;
+            if expected == "30" {
+                assert_eq!(world.db.query(minutes), [expected]);
+            }
+        }
+        world.db.execute(over);
+        ok(login(world, ADMIN_EMAIL, PASSWORD).await, 200).await;
+        assert_eq!(world.db.query(failures), ["0"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn fifty_wrong_passwords_at_once_count_every_one() {
+    with_settings(&LOCKS, async |world| {
+        world
+            .db
+            .execute("UPDATE platform_admins SET failed_logins = -100");
+        let attempts = (0..50).map(|_| login(world, ADMIN_EMAIL, "wrong"));
+        for answer in futures_util::future::join_all(attempts).await {
+            refused(answer, 401, "INVALID_CREDENTIALS").await;
+        }
+        assert_eq!(
+            world.db.query("SELECT failed_logins FROM platform_admins"),
+            ["-50"]
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_limited_account_is_in_the_audit_log_once_a_minute() {
+    let settings = [("LIMITS__LOGIN_ACCOUNT_BURST", "1")];
+    with_settings(&settings, async |world| {
+        for email in [ADMIN_EMAIL, "nobody@example.com"] {
+            refused(
+                login(world, email, "wrong").await,
+                401,
+                "INVALID_CREDENTIALS",
+            )
+            .await;
+            for _ in 0..3 {
+                refused(login(world, email, PASSWORD).await, 429, "RATE_LIMITED").await;
+            }
+        }
+        let lines = "SELECT concat_ws(' ', actor_kind, actor_id) FROM audit_log \
+                     WHERE details->>'reason' = 'rate_limited' ORDER BY seq";
+        assert_eq!(
+            world.db.query(lines),
+            [format!("platform_admin {ADMIN_ID}"), "anonymous".to_owned()]
+        );
     })
     .await;
 }

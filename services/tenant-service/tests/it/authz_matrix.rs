@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::world::{SERVICE_KEY, VAULT_KEYS, World, ok, whatsapp_body, with_world};
 
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Door {
+pub(crate) enum Door {
     /// Platform administrators only.
     Admin,
     /// Services only.
@@ -25,7 +25,7 @@ enum Door {
     Login,
 }
 
-const OPERATIONS: [(&str, &str, Door); 12] = [
+pub(crate) const OPERATIONS: [(&str, &str, Door); 23] = [
     ("post", "/api/tenants", Door::Admin),
     ("get", "/api/tenants", Door::Admin),
     ("get", "/api/tenants/{tenant_id}", Door::Admin),
@@ -46,6 +46,21 @@ const OPERATIONS: [(&str, &str, Door); 12] = [
         Door::Everybody,
     ),
     ("post", "/api/admin/auth/login", Door::Login),
+    ("post", "/api/admin/auth/refresh", Door::Login),
+    ("post", "/api/admin/auth/logout", Door::Admin),
+    ("post", "/api/admin/auth/logout-all", Door::Admin),
+    ("get", "/api/admin/auth/sessions", Door::Admin),
+    (
+        "delete",
+        "/api/admin/auth/sessions/{session_id}",
+        Door::Admin,
+    ),
+    ("get", "/api/admin/me", Door::Admin),
+    ("post", "/api/admin/me/totp", Door::Admin),
+    ("post", "/api/admin/me/totp/confirm", Door::Admin),
+    ("delete", "/api/admin/me/totp", Door::Admin),
+    ("post", "/api/admin/me/password", Door::Admin),
+    ("get", "/api/admin/audit", Door::Admin),
 ];
 
 struct Late;
@@ -159,10 +174,16 @@ async fn strangers(world: &World) -> Vec<(&'static str, Option<String>, &'static
     ]
 }
 
-async fn ask(world: &World, method: &str, path: &str, token: Option<&str>) -> (u16, String) {
+pub(crate) async fn ask(
+    world: &World,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+) -> (u16, String) {
     let path = path
         .replace("{tenant_id}", "acme_corp")
-        .replace("{genesys_org_id}", "org-acme");
+        .replace("{genesys_org_id}", "org-acme")
+        .replace("{session_id}", "0199f000-0000-7000-8000-000000000001");
     let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
     // A body that is not valid: who is not let in must not even learn that.
     let mut request = world.request(method, &path).json(&json!({"unknown": true}));

@@ -12,6 +12,9 @@
 )]
 
 mod admin_login;
+mod admin_sessions;
+mod admin_totp;
+mod audit;
 mod authz_matrix;
 mod dashboard;
 mod events;

@@ -59,6 +59,7 @@ pub(crate) fn environment(
         ("VAULT__KEYS", VAULT_KEYS.to_owned()),
         ("VAULT__ACTIVE_KEY", "k1".to_owned()),
         ("SERVICE_KEYS__OUTBOUND", sha256_hex(SERVICE_KEY)),
+        ("ADMIN__REQUIRE_TOTP", "false".to_owned()),
         ("TELEMETRY__LOG", "warn".to_owned()),
     ];
     let own = own.iter().map(|(key, value)| (*key, (*value).to_owned()));
@@ -169,6 +170,16 @@ impl World {
             .unwrap();
         let body = ok(response, 200).await;
         body["accessToken"].as_str().unwrap().to_owned()
+    }
+
+    /// Signs in, and gives the whole answer.
+    pub(crate) async fn sign_in(&self, password: &str, code: Option<&str>) -> Response {
+        let mut body = json!({"email": ADMIN_EMAIL, "password": password});
+        if let Some(code) = code {
+            body["totp_code"] = code.into();
+        }
+        let request = self.post("/api/admin/auth/login").json(&body);
+        request.send().await.unwrap()
     }
 
     pub(crate) async fn admin(&self) -> Admin<'_> {

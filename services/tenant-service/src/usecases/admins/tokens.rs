@@ -1,0 +1,181 @@
+//! Refresh tokens of administrators: `rta_` + session `.` base64url(secret, tag).
+//!
+//! A successor is derived from its predecessor with a key of ours. So whoever repeats a refresh,
+//! because the answer was lost, gets the very same successor, though only hashes are stored, and a
+//! session never has two families of tokens. The tag proves that we made a token: a guessed one
+//! must not end the session that it names, as a used one does.
+
+use aws_lc_rs::{
+    constant_time::verify_slices_are_equal,
+    error::Unspecified,
+    hmac::{self, HMAC_SHA256},
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use portal_auth::sha256;
+use portal_vault::{Vault, VaultError};
+use secrecy::{ExposeSecret as _, SecretString};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+const PREFIX: &str = "rta_";
+/// Never change it: all sessions would end.
+const LABEL: &str = "tenant-service/admin-refresh-tokens/v1";
+const TAG: &[u8] = b"tag";
+const NEXT: &[u8] = b"next";
+const SECRET_BYTES: usize = 32;
+const TAG_BYTES: usize = 16;
+const LONGEST: usize = 128;
+
+/// A refresh token, taken apart.
+pub(crate) struct RefreshToken {
+    pub(crate) session_id: Uuid,
+    secret: Zeroizing<[u8; SECRET_BYTES]>,
+}
+
+impl RefreshToken {
+    /// What is stored of it.
+    pub(crate) fn hash(&self) -> Vec<u8> {
+        sha256(self.secret.as_slice()).to_vec()
+    }
+}
+
+/// Keys for refresh tokens: one for each key of the vault, so that changing the vault's active
+/// key ends no session.
+#[derive(Clone)]
+pub(crate) struct TokenKeys {
+    active: hmac::Key,
+    others: Vec<hmac::Key>,
+}
+
+impl TokenKeys {
+    /// Derives them.
+    pub(crate) fn derive(vault: &Vault) -> Result<Self, VaultError> {
+        let key = |id: &str| {
+            let derived = vault.derive(id, LABEL)?;
+            Ok::<_, VaultError>(hmac::Key::new(HMAC_SHA256, derived.expose_secret()))
+        };
+        let active = vault.active_key_id();
+        let others = vault.key_ids().filter(|id| *id != active).map(key);
+        Ok(Self {
+            others: others.collect::<Result<_, _>>()?,
+            active: key(active)?,
+        })
+    }
+
+    /// The first token of a session.
+    pub(crate) fn first(&self, session_id: Uuid) -> Result<RefreshToken, Unspecified> {
+        let mut secret = Zeroizing::new([0; SECRET_BYTES]);
+        aws_lc_rs::rand::fill(secret.as_mut_slice())?;
+        Ok(RefreshToken { session_id, secret })
+    }
+
+    /// The tokens that may follow `previous`: with the active key first.
+    pub(crate) fn successors(&self, previous: &RefreshToken) -> impl Iterator<Item = RefreshToken> {
+        self.all().map(|key| RefreshToken {
+            session_id: previous.session_id,
+            secret: mac(key, NEXT, previous),
+        })
+    }
+
+    /// The text for the holder.
+    pub(crate) fn reveal(&self, token: &RefreshToken) -> SecretString {
+        let mut tail = Zeroizing::new([0_u8; SECRET_BYTES + TAG_BYTES]);
+        let (secret, tag) = tail.split_at_mut(SECRET_BYTES);
+        secret.copy_from_slice(token.secret.as_slice());
+        for (to, from) in tag.iter_mut().zip(mac(&self.active, TAG, token).iter()) {
+            *to = *from;
+        }
+        let session = token.session_id.simple();
+        let tail = Zeroizing::new(URL_SAFE_NO_PAD.encode(tail.as_slice()));
+        format!("{PREFIX}{session}.{}", tail.as_str()).into()
+    }
+
+    /// Reads what a holder presents; nothing if we did not make it.
+    pub(crate) fn read(&self, presented: &SecretString) -> Option<RefreshToken> {
+        let text = presented.expose_secret();
+        if text.len() > LONGEST {
+            return None;
+        }
+        let (session, tail) = text.strip_prefix(PREFIX)?.split_once('.')?;
+        let tail = Zeroizing::new(URL_SAFE_NO_PAD.decode(tail).ok()?);
+        let (secret, tag) = tail.split_at_checked(SECRET_BYTES)?;
+        let token = RefreshToken {
+            session_id: Uuid::try_parse(session).ok()?,
+            secret: Zeroizing::new(secret.try_into().ok()?),
+        };
+        let is_ours = self.all().any(|key| {
+            let full = mac(key, TAG, &token);
+            let expected = full.split_at_checked(TAG_BYTES);
+            expected.is_some_and(|(expected, _)| verify_slices_are_equal(expected, tag).is_ok())
+        });
+        is_ours.then_some(token)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &hmac::Key> {
+        std::iter::once(&self.active).chain(&self.others)
+    }
+}
+
+fn mac(key: &hmac::Key, purpose: &[u8], token: &RefreshToken) -> Zeroizing<[u8; SECRET_BYTES]> {
+    let mut context = hmac::Context::with_key(key);
+    context.update(purpose);
+    context.update(token.session_id.as_bytes());
+    context.update(token.secret.as_slice());
+    let mut bytes = Zeroizing::new([0; SECRET_BYTES]);
+    bytes.copy_from_slice(context.sign().as_ref());
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str = "old:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    const NEW: &str = "new:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+
+    fn keys(text: &str, active: &str) -> TokenKeys {
+        TokenKeys::derive(&Vault::from_keys(&text.into(), active).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_successor_is_the_same_whenever_it_is_asked_for_and_by_whichever_vault_key() {
+        let before = keys(OLD, "old");
+        let after = keys(&format!("{OLD},{NEW}"), "new");
+        let first = before.first(Uuid::now_v7()).unwrap();
+        let text = before.reveal(&first);
+        let promised = before.successors(&first).next().unwrap();
+        assert_eq!(
+            promised.hash(),
+            before.successors(&first).next().unwrap().hash()
+        );
+        assert_ne!(promised.hash(), first.hash());
+        let read = after.read(&text).unwrap();
+        assert!(
+            after
+                .successors(&read)
+                .any(|token| token.hash() == promised.hash())
+        );
+        assert!(keys(NEW, "new").read(&text).is_none());
+    }
+
+    #[test]
+    fn what_we_did_not_make_is_no_token() {
+        let keys = keys(OLD, "old");
+        let text = keys.reveal(&keys.first(Uuid::now_v7()).unwrap());
+        let good = text.expose_secret();
+        assert!(keys.read(&text).is_some());
+        let other = Uuid::now_v7().simple().to_string();
+        let moved = format!("rta_{other}.{}", good.split_once('.').unwrap().1);
+        for bad in [
+            "",
+            "rta_",
+            "rta_.",
+            &good[4..],
+            &good[..90],
+            &moved,
+            &good.repeat(3),
+        ] {
+            assert!(keys.read(&bad.into()).is_none(), "{bad}");
+        }
+    }
+}
