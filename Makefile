@@ -26,6 +26,10 @@ clean-data: ## stop and remove databases, secrets and logs of `make run`
 test: ## all tests on servers of their own (ARGS="-p portal-db" narrows)
 	@deploy/local/test.sh run $(ARGS)
 
+.PHONY: bench
+bench: ## what it costs to know who calls, in a release build (report in target/bench-report.md)
+	@deploy/local/test.sh bench $(ARGS)
+
 .PHONY: servers
 servers: ## keep test servers up, for `. .local/test.env && cargo nextest run`
 	@deploy/local/test.sh servers

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The tests and the servers they need.
 #   test.sh run [nextest arguments]   fresh servers, all tests, everything removed again
+#   test.sh bench [cargo bench args]  fresh servers, benchmarks of a release build, a report
 #   test.sh servers                   servers that stay up; .local/test.env has their addresses
 #   test.sh servers-stop              stops those and removes their data
 
@@ -70,15 +71,9 @@ cleanup() {
   exit "$status"
 }
 
-run_tests() {
+# Fresh servers for what comes next, removed on every way out.
+start_fresh_servers() {
   local home
-  install_all
-  cd "$REPO"
-  # Compile before the servers start: a build that fails then costs nothing else.
-  say "building the tests"
-  cargo nextest run --locked --no-run "${@:---workspace}"
-  # nextest does not run the examples in the documentation; they need no servers.
-  [ $# -gt 0 ] || cargo test --locked --workspace --doc --quiet
   home=$(mktemp -d "$(temp_root)/agent-portal-test.XXXXXX")
   chmod 711 "$home"
   trap cleanup EXIT
@@ -91,8 +86,29 @@ run_tests() {
   start_test_servers "$home"
   apply_roles
   eval "$(test_urls)"
+}
+
+run_tests() {
+  install_all
+  cd "$REPO"
+  # Compile before the servers start: a build that fails then costs nothing else.
+  say "building the tests"
+  cargo nextest run --locked --no-run "${@:---workspace}"
+  # nextest does not run the examples in the documentation; they need no servers.
+  [ $# -gt 0 ] || cargo test --locked --workspace --doc --quiet
+  start_fresh_servers
   say "running the tests"
   cargo nextest run --locked "${@:---workspace}"
+}
+
+run_benchmarks() {
+  install_all
+  cd "$REPO"
+  say "building the benchmarks"
+  cargo bench --locked --package portal-bench --no-run
+  start_fresh_servers
+  say "running the benchmarks"
+  cargo bench --locked --package portal-bench "$@"
 }
 
 case ${1:-run} in
@@ -100,7 +116,11 @@ case ${1:-run} in
     shift || true
     run_tests "$@"
     ;;
+  bench)
+    shift
+    run_benchmarks "$@"
+    ;;
   servers) servers_up ;;
   servers-stop) servers_down ;;
-  *) die "usage: $0 run [nextest arguments] | servers | servers-stop" ;;
+  *) die "usage: $0 run [nextest arguments] | bench [cargo bench arguments] | servers | servers-stop" ;;
 esac

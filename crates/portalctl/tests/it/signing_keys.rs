@@ -12,7 +12,7 @@ use std::{
 use actix_web::{App, HttpResponse, HttpServer, web};
 use portal_auth::{
     AccessClaims, AccessSubject, Issuer, JwksClient, JwksOptions, KeySource, PUBLISH_AHEAD,
-    SigningKeys, Verifier,
+    SigningKeys, Verifier, VerifyError,
 };
 use portal_db::{Db, DbOptions};
 use portal_foundation::signing_keys::KeyKeeper;
@@ -93,20 +93,24 @@ impl Replica {
     }
 
     fn token(&self) -> String {
-        let subject = AccessSubject {
-            user_id: UserId::generate(),
-            tenant_id: TenantId::parse("acme_corp").unwrap(),
-            role: Role::Agent,
-            session_id: SessionId::generate(),
-        };
-        let issued = self.issuer.issue_access(&subject).unwrap();
-        issued.token.expose_secret().to_owned()
+        token(&self.issuer)
     }
 
     fn published(&self) -> Vec<String> {
         let keys = self.keeper.keys.jwks().keys;
         keys.into_iter().filter_map(|key| key.kid).collect()
     }
+}
+
+fn token(issuer: &Issuer) -> String {
+    let subject = AccessSubject {
+        user_id: UserId::generate(),
+        tenant_id: TenantId::parse("acme_corp").unwrap(),
+        role: Role::Agent,
+        session_id: SessionId::generate(),
+    };
+    let issued = issuer.issue_access(&subject).unwrap();
+    issued.token.expose_secret().to_owned()
 }
 
 /// The document as a load balancer gives it: of one replica, then of the other.
@@ -130,6 +134,38 @@ fn publish(replicas: &[Replica; 2]) -> String {
     let url = format!("http://{}/", server.addrs()[0]);
     tokio::spawn(server.run());
     url
+}
+
+/// People who get tokens and use them everywhere.
+#[derive(Debug, Clone, Default)]
+struct Load {
+    done: Arc<AtomicBool>,
+    verified: Arc<AtomicUsize>,
+}
+
+impl Load {
+    /// Answers why tokens were refused.
+    async fn run(
+        self,
+        issuer: Issuer,
+        verifiers: Arc<[Verifier<AccessClaims>; 3]>,
+    ) -> Vec<VerifyError> {
+        let mut refused = Vec::new();
+        while !self.done.load(Ordering::SeqCst) {
+            let tokens: Vec<_> = (0..8).map(|_| token(&issuer)).collect();
+            // Half of them when they are a while old; each once, as verified tokens are remembered.
+            for (half, pause) in [(&tokens[..4], 0), (&tokens[4..], 300)] {
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                for token in half {
+                    for verifier in verifiers.iter() {
+                        refused.extend(verifier.verify(token).await.err());
+                        self.verified.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+            }
+        }
+        refused
+    }
 }
 
 fn other_service(url: &str, options: JwksOptions) -> Verifier<AccessClaims> {
@@ -158,39 +194,11 @@ async fn rotation_under_load_refuses_no_valid_token() {
         replicas[1].verifier.clone(),
         other_service(&url, options),
     ]);
-    let (done, verified) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicUsize::new(0)),
-    );
-    let load: Vec<_> = (0..4)
+    let load = Load::default();
+    let tasks: Vec<_> = (0..4)
         .map(|turn: usize| {
-            let issuer = Replica {
-                keeper: replicas[turn % 2].keeper.clone(),
-                issuer: replicas[turn % 2].issuer.clone(),
-                verifier: replicas[turn % 2].verifier.clone(),
-            };
-            let (verifiers, done) = (Arc::clone(&verifiers), Arc::clone(&done));
-            let verified = Arc::clone(&verified);
-            tokio::spawn(async move {
-                let mut refused = Vec::new();
-                while !done.load(Ordering::SeqCst) {
-                    let tokens: Vec<_> = (0..8).map(|_| issuer.token()).collect();
-                    // Half of them when they are a while old; each once, as verified tokens are
-                    // remembered.
-                    for (half, pause) in [(&tokens[..4], 0), (&tokens[4..], 300)] {
-                        tokio::time::sleep(Duration::from_millis(pause)).await;
-                        for token in half {
-                            for verifier in verifiers.iter() {
-                                if let Err(error) = verifier.verify(token).await {
-                                    refused.push(error);
-                                }
-                                verified.fetch_add(1, Ordering::SeqCst);
-                            }
-                        }
-                    }
-                }
-                refused
-            })
+            let issuer = replicas[turn % 2].issuer.clone();
+            tokio::spawn(load.clone().run(issuer, Arc::clone(&verifiers)))
         })
         .collect();
 
@@ -226,11 +234,11 @@ async fn rotation_under_load_refuses_no_valid_token() {
         before = replicas[0].published();
     }
     tokio::time::sleep(Duration::from_millis(600)).await;
-    done.store(true, Ordering::SeqCst);
-    for task in load {
+    load.done.store(true, Ordering::SeqCst);
+    for task in tasks {
         assert_eq!(task.await.unwrap(), []);
     }
-    assert!(verified.load(Ordering::SeqCst) > 500, "{verified:?}");
+    assert!(load.verified.load(Ordering::SeqCst) > 500, "{load:?}");
     assert_eq!(statuses(&db), ["retired", "retired", "active"]);
     let audit = db.query("SELECT concat_ws(' ', service, actor_kind, action) FROM audit_log");
     assert_eq!(audit, ["portalctl operator signing_keys.rotate"; 2]);

@@ -47,17 +47,12 @@ fn uuid(kind: u32, number: u32) -> String {
     format!("00000000-0000-7000-8000-{kind:04}{number:08}")
 }
 
-fn hex(bytes: &[u8]) -> String {
-    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("'\\x{digits}'::bytea")
+fn bytea(bytes: &[u8]) -> String {
+    format!("'\\x{}'::bytea", hex::encode(bytes))
 }
 
 fn unhex(text: &str) -> Vec<u8> {
-    let digits = text.strip_prefix("\\x").unwrap().as_bytes();
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
+    hex::decode(text.strip_prefix("\\x").unwrap()).unwrap()
 }
 
 /// What a record says: where it lies, so that a mix-up shows.
@@ -71,9 +66,9 @@ fn world() -> TestDb {
     let vault = vault(OLD, "old");
     let seal = |place: Place, tenant: &str, row: &str| {
         let text = secret(&place, row);
-        hex(&vault.seal(&place.of(tenant, row), &text.into()).unwrap())
+        bytea(&vault.seal(&place.of(tenant, row), &text.into()).unwrap())
     };
-    let mut sql = String::new();
+    let mut sql = Vec::new();
     for kid in ["kid_a", "kid_b"] {
         let service = if kid == "kid_a" {
             "agent_portal_service"
@@ -81,16 +76,16 @@ fn world() -> TestDb {
             "tenant_service"
         };
         let key = seal(places::SIGNING_KEY, PLATFORM, kid);
-        sql += &format!(
+        sql.push(format!(
             "INSERT INTO signing_keys (kid, service, algorithm, public_key, private_key, status) \
              VALUES ('{kid}', '{service}', 'EdDSA', '\\x00', {key}, 'active');"
-        );
+        ));
         let admin = uuid(1, u32::from(kid == "kid_a"));
         let totp = seal(places::ADMIN_TOTP_SECRET, PLATFORM, &admin);
-        sql += &format!(
+        sql.push(format!(
             "INSERT INTO platform_admins (admin_id, email, name, password_hash, totp_secret) \
              VALUES ('{admin}', '{kid}@example.org', 'A', 'x', {totp});"
-        );
+        ));
     }
     for number in 0..TENANTS {
         let tenant = format!("tenant_{number}");
@@ -103,7 +98,7 @@ fn world() -> TestDb {
             [places::SIGNUP_TOKEN, places::SIGNUP_PIN].map(|place| seal(place, &tenant, &signup));
         let [access, refresh] = [places::GENESYS_ACCESS_TOKEN, places::GENESYS_REFRESH_TOKEN]
             .map(|place| seal(place, &tenant, &session));
-        sql += &format!(
+        sql.push(format!(
             "INSERT INTO tenants (tenant_id, name) VALUES ('{tenant}', 'T'); \
              INSERT INTO tenant_whatsapp_config (config_id, tenant_id, waba_id, access_token, \
                  access_token_last4, access_token_fingerprint, pin) \
@@ -118,9 +113,9 @@ fn world() -> TestDb {
              INSERT INTO genesys_user_sessions (session_id, tenant_id, user_id, refresh_token_hash, \
                  genesys_region, genesys_access_token, genesys_refresh_token, idle_expires_at, expires_at) \
              VALUES ('{session}', '{tenant}', '{user}', '\\x00', 'r', {access}, {refresh}, now(), now());"
-        );
+));
     }
-    db.execute(&sql);
+    db.execute(&sql.concat());
     db
 }
 
@@ -224,7 +219,7 @@ fn services_write_and_read_while_keys_are_rotated() {
                 .unwrap();
             db.execute(&format!(
                 "UPDATE tenant_whatsapp_config SET access_token = {} WHERE config_id = '{row}'",
-                hex(&sealed)
+                bytea(&sealed)
             ));
             // What was just written opens, whoever wrapped it meanwhile, and was not undone.
             let sql = "SELECT access_token FROM tenant_whatsapp_config";
@@ -238,12 +233,16 @@ fn services_write_and_read_while_keys_are_rotated() {
         }
     };
     std::thread::scope(|scope| {
-        let writers = [("old", 3), ("new", 5)].map(|(active, number)| {
+        let threads = [("old", 3), ("new", 5)].map(|(active, number)| {
             let write = &write;
             scope.spawn(move || write(active, number))
         });
         // Two at once, again and again, until there was plenty of company.
-        while writes.load(Ordering::SeqCst) < 100 && !writers.iter().any(|w| w.is_finished()) {
+        while writes.load(Ordering::SeqCst) < 100
+            && !threads
+                .iter()
+                .any(std::thread::ScopedJoinHandle::is_finished)
+        {
             let runs = [0, 1].map(|_| scope.spawn(|| rotate(&db, &["--batch", "3"])));
             for run in runs {
                 let run = run.join().unwrap();
