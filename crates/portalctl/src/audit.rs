@@ -20,7 +20,7 @@ use serde_json::json;
 
 use crate::{
     Answer,
-    audit_entry::{Entry, Head},
+    audit_entry::{Head, Line},
     connection,
 };
 
@@ -169,14 +169,14 @@ impl Walk {
     ) -> anyhow::Result<Result<AnchoredHead, Broken>> {
         self.chains += 1;
         let (mut seq, mut last) = (0, Vec::new());
-        let broken = |seq, entry: Option<&Entry>, problem| Broken {
+        let broken = |seq, entry: Option<&Line>, problem| Broken {
             chain: chain.to_owned(),
             seq,
             audit_id: entry.map(|entry| entry.audit_id),
             problem,
         };
         loop {
-            let batch = Entry::after(conn, chain, seq, BATCH)?;
+            let batch = Line::after(conn, chain, seq, BATCH)?;
             for entry in &batch {
                 if entry.seq != seq + 1 {
                     return Ok(Err(broken(seq + 1, None, "is missing")));

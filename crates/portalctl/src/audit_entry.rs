@@ -20,9 +20,9 @@ pub(crate) struct Head {
 }
 
 #[derive(QueryableByName)]
-struct Chain {
+struct ChainRow {
     #[diesel(sql_type = Text)]
-    chain: String,
+    name: String,
     #[diesel(sql_type = Nullable<BigInt>)]
     seq: Option<i64>,
     #[diesel(sql_type = Nullable<Binary>)]
@@ -32,15 +32,15 @@ struct Chain {
 impl Head {
     /// All chains, also those whose head somebody took away; the platform's has no name.
     pub(crate) fn all(conn: &mut PgConnection) -> QueryResult<BTreeMap<String, Option<Self>>> {
-        let rows: Vec<Chain> = diesel::sql_query(
-            "SELECT chain::text, c.seq, c.head FROM audit_chains c \
+        let rows: Vec<ChainRow> = diesel::sql_query(
+            "SELECT chain::text AS name, c.seq, c.head FROM audit_chains c \
              FULL JOIN (SELECT DISTINCT coalesce(tenant_id, '') AS chain FROM audit_log) l \
              USING (chain)",
         )
         .load(conn)?;
-        let head = |row: Chain| {
+        let head = |row: ChainRow| {
             let head = row.seq.zip(row.head).map(|(seq, head)| Self { seq, head });
-            (row.chain, head)
+            (row.name, head)
         };
         Ok(rows.into_iter().map(head).collect())
     }
@@ -48,7 +48,7 @@ impl Head {
 
 /// An entry as it is stored.
 #[derive(QueryableByName)]
-pub(crate) struct Entry {
+pub(crate) struct Line {
     #[diesel(sql_type = BigInt)]
     pub(crate) seq: i64,
     #[diesel(sql_type = SqlUuid)]
@@ -82,7 +82,7 @@ pub(crate) struct Entry {
     pub(crate) entry_hash: Vec<u8>,
 }
 
-impl Entry {
+impl Line {
     /// Entries of a chain that come after a number, in their order.
     pub(crate) fn after(
         conn: &mut PgConnection,
