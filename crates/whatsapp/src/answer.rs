@@ -152,6 +152,11 @@ fn clip(text: &str) -> String {
     text.chars().take(MAX_TEXT_CHARS).collect()
 }
 
+/// An id: a text of digits, a number in places.
+pub(crate) fn id(value: Option<&Value>) -> Option<String> {
+    text(value).or_else(|| number(value).map(|id| id.to_string()))
+}
+
 /// A whole number, also when it is written as a text.
 pub(crate) fn number(value: Option<&Value>) -> Option<i64> {
     let value = value?;

@@ -8,7 +8,7 @@ use tracing::Span;
 use tracing::field::Empty;
 use url::Url;
 
-use crate::answer::{Answer, number, text};
+use crate::answer::{Answer, id, text};
 use crate::{OutboundMessage, SendError};
 
 /// Version of the Graph API that this crate was written against; available until 2028-07-29.
@@ -48,7 +48,24 @@ pub struct PhoneNumberProfile {
     pub throughput_level: Option<String>,
     /// `TIER_250`, `TIER_2K`, `TIER_10K`, `TIER_100K` or `TIER_UNLIMITED`.
     pub messaging_limit: Option<String>,
+    /// `CLOUD_API` once it is registered.
+    pub platform_type: Option<String>,
+    /// `VERIFIED` once its owner proved to be the owner.
+    pub code_verification_status: Option<String>,
+    /// Whether it stays in the `WhatsApp` Business app ("coexistence"): never register such a one.
+    pub is_on_biz_app: bool,
 }
+
+impl PhoneNumberProfile {
+    /// Whether it can send, as far as its registration goes.
+    pub fn is_registered(&self) -> bool {
+        self.platform_type.as_deref() == Some("CLOUD_API")
+    }
+}
+
+/// The fields of [`PhoneNumberProfile`].
+pub(crate) const PROFILE_FIELDS: &str = "id,display_phone_number,verified_name,quality_rating,status,throughput,\
+     whatsapp_business_manager_messaging_limit,platform_type,code_verification_status,is_on_biz_app";
 
 /// Client of the Graph API. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -125,15 +142,17 @@ impl GraphClient {
         profile.ok_or_else(|| SendError::unknown("The answer could not be read"))
     }
 
-    fn url(&self, path: &[&str]) -> Result<Url, SendError> {
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    pub(crate) fn url(&self, path: &[&str]) -> Result<Url, SendError> {
         // An id is one segment: `..` or `/` in it must not lead to another address.
         if path
             .iter()
             .any(|segment| matches!(*segment, "" | "." | ".."))
         {
-            return Err(SendError::not_sent(
-                "The phone number id cannot be used in an address",
-            ));
+            return Err(SendError::not_sent("An id cannot be used in an address"));
         }
         let mut url = self.base_url.clone();
         match url.path_segments_mut() {
@@ -145,14 +164,19 @@ impl GraphClient {
         Ok(url)
     }
 
-    async fn call(
+    pub(crate) async fn call(
         &self,
         request: RequestBuilder,
         token: &SecretString,
     ) -> Result<Answer, SendError> {
+        self.finish(request.bearer_auth(token.expose_secret()))
+            .await
+    }
+
+    /// As [`GraphClient::call`], without a token.
+    pub(crate) async fn finish(&self, request: RequestBuilder) -> Result<Answer, SendError> {
         let span = Span::current();
-        let request = traced(request.bearer_auth(token.expose_secret()));
-        let result = match request.send().await {
+        let result = match traced(request).send().await {
             Ok(response) => Ok(Answer::read(response).await),
             Err(error) => Err(unanswered(&error)),
         };
@@ -196,16 +220,18 @@ fn accepted(body: &Value) -> Accepted {
     }
 }
 
-fn profile(body: &Value) -> Option<PhoneNumberProfile> {
+pub(crate) fn profile(body: &Value) -> Option<PhoneNumberProfile> {
     let field = |name| text(body.get(name));
     Some(PhoneNumberProfile {
-        // Ids are decimal texts; a number is tolerated.
-        id: field("id").or_else(|| number(body.get("id")).map(|id| id.to_string()))?,
+        id: id(body.get("id"))?,
         display_phone_number: field("display_phone_number"),
         verified_name: field("verified_name"),
         quality_rating: field("quality_rating"),
         status: field("status"),
         throughput_level: text(body.pointer("/throughput/level")),
         messaging_limit: field("whatsapp_business_manager_messaging_limit"),
+        platform_type: field("platform_type"),
+        code_verification_status: field("code_verification_status"),
+        is_on_biz_app: body.get("is_on_biz_app") == Some(&Value::Bool(true)),
     })
 }

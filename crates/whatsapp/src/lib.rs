@@ -8,6 +8,7 @@
 //!   answer was lost is found again.
 //! * [`webhook`] checks signatures and reads notifications without ever failing on what it does
 //!   not know.
+//! * [`MetaApp`] and [`Caller`] set an account up: tokens, numbers, subscriptions, registration.
 //!
 //! Facts about the API are from Meta's Cloud API documentation as of the second half of 2026.
 
@@ -19,9 +20,11 @@ mod class;
 mod client;
 mod error;
 mod message;
+mod onboarding;
 pub mod webhook;
 
 pub use class::ErrorClass;
 pub use client::{Accepted, DEFAULT_VERSION, GraphClient, InvalidBaseUrl, PhoneNumberProfile};
 pub use error::{Outcome, SendError};
 pub use message::{Content, MAX_TEXT_CHARS, OutboundMessage, RecipientType, Text};
+pub use onboarding::{Caller, MANAGEMENT_SCOPE, MESSAGING_SCOPE, MetaApp, TokenInfo};

@@ -226,6 +226,17 @@ impl Sandbox {
         world.wabas.iter().find(|waba| waba.id == id).cloned()
     }
 
+    /// A token as it is now, by its name.
+    pub fn token(&self, name: &str) -> Option<GraphToken> {
+        let world = self.state.graph();
+        world
+            .tokens
+            .iter()
+            .rev()
+            .find(|token| token.name == name)
+            .cloned()
+    }
+
     /// A number as it is now.
     pub fn phone(&self, id: &str) -> Option<Phone> {
         self.state.graph().phone_mut(id).cloned()

@@ -15,7 +15,7 @@ use secrecy::{SecretBox, SecretString};
 
 use crate::fake::{Fake, Reply};
 
-fn client(sandbox: &Sandbox) -> GraphClient {
+pub(crate) fn client(sandbox: &Sandbox) -> GraphClient {
     let options = ClientOptions {
         timeout: Duration::from_secs(2),
         ..ClientOptions::default()
