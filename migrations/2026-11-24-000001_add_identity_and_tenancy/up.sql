@@ -225,7 +225,10 @@ CREATE TABLE whatsapp_signups (
     phone_number_id varchar(64),
     business_id varchar(64),
     access_token bytea,
+    token_expires_at timestamptz,
     pin bytea,
+    test_recipient varchar(32),
+    lease_until timestamptz,
     steps jsonb NOT NULL DEFAULT '[]',
     created_by text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -234,6 +237,7 @@ CREATE TABLE whatsapp_signups (
 );
 COMMENT ON COLUMN whatsapp_signups.access_token IS 'sealed by vault, bound to tenant and signup_id';
 COMMENT ON COLUMN whatsapp_signups.pin IS 'sealed by vault, bound to tenant and signup_id';
+COMMENT ON COLUMN whatsapp_signups.lease_until IS 'whoever wrote it works on the signup alone until then';
 COMMENT ON COLUMN whatsapp_signups.steps IS 'the verdict on each step that was tried';
 CREATE UNIQUE INDEX whatsapp_signups_one_open ON whatsapp_signups (tenant_id) WHERE status = 'open';
 ALTER TABLE whatsapp_signups ENABLE ROW LEVEL SECURITY;

@@ -500,7 +500,11 @@ diesel::table! {
         #[max_length = 64]
         business_id -> Nullable<Varchar>,
         access_token -> Nullable<Bytea>,
+        token_expires_at -> Nullable<Timestamptz>,
         pin -> Nullable<Bytea>,
+        #[max_length = 32]
+        test_recipient -> Nullable<Varchar>,
+        lease_until -> Nullable<Timestamptz>,
         steps -> Jsonb,
         created_by -> Text,
         created_at -> Timestamptz,

@@ -14,16 +14,18 @@ use portal_foundation::{
 };
 use portal_service_kit::{
     health::Health,
+    http_client::{self, ClientOptions},
     lifecycle::{Shutdown, Tasks},
     openapi,
     server::{Server, ServerOptions},
     telemetry::{self, Telemetry},
 };
 use portal_types::SystemClock;
+use portal_whatsapp::GraphClient;
 
 use crate::{
     ROLE, SERVICE,
-    config::Settings,
+    config::{MetaSection, Settings},
     domain::admin::{LockRule, SessionTimes},
     events::consumers::{TokenReports, token_reports_queue},
     jobs,
@@ -33,6 +35,7 @@ use crate::{
         Deps,
         admins::{AdminDesk, AdminSessionRows, Rules, SignInLimits, TokenKeys},
         limits::{Limit, Limiter},
+        meta::Meta,
     },
 };
 
@@ -91,12 +94,14 @@ impl App {
             }))
             .build();
         let issuer = Issuer::new(TOKEN_PARTY, TOKEN_PARTY, keys.clone()).with_lifetime(lifetime);
+        let meta = meta(&settings.meta)?;
         let state = state(
             settings,
             &deps,
             issuer,
             Limiter::new(backing.cache.clone()),
             &keys,
+            meta,
         )?;
         let desk = state.desk.clone();
         let options = ServerOptions {
@@ -207,6 +212,7 @@ fn state(
     issuer: Issuer,
     limiter: Limiter,
     keys: &SigningKeys,
+    meta: Meta,
 ) -> anyhow::Result<AppState> {
     let limits = &settings.limits;
     let limit = |space, burst, count: u32, seconds: f64| Limit {
@@ -247,6 +253,7 @@ fn state(
             60.0,
         ),
         keys: keys.clone(),
+        meta,
     })
 }
 
@@ -264,6 +271,23 @@ fn admin_rules(settings: &Settings) -> Rules {
             repeat_grace: REFRESH_GRACE,
         },
     }
+}
+
+fn meta(section: &MetaSection) -> anyhow::Result<Meta> {
+    let http = http_client::build(&ClientOptions {
+        connect_timeout: Duration::from_millis(section.connect_timeout_ms),
+        timeout: Duration::from_millis(section.timeout_ms),
+        ..ClientOptions::default()
+    })?;
+    let version = section.graph_version.clone();
+    Ok(Meta {
+        graph: GraphClient::new(http, section.graph_url.clone(), version.clone())
+            .context("meta.graph_url")?,
+        app: section.app(),
+        config_id: Some(section.config_id.clone()).filter(|id| !id.is_empty()),
+        graph_version: version,
+        sdk_url: section.sdk_url.to_string(),
+    })
 }
 
 fn health(backing: &Backing, keys: &SigningKeys, shutdown: &Shutdown) -> Health {

@@ -7,7 +7,10 @@ use portal_service_kit::config::{
     self, ConfigError, DatabaseSection, HttpSection, Problems, RabbitMqSection, RedisSection,
     TelemetrySection, Validate, VaultSection,
 };
+use portal_whatsapp::MetaApp;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use url::Url;
 
 const DEFAULTS: &str = include_str!("../config.default.toml");
 
@@ -24,6 +27,7 @@ pub struct Settings {
     pub service_keys: ServiceKeysSection,
     pub admin: AdminSection,
     pub limits: LimitsSection,
+    pub meta: MetaSection,
     pub telemetry: TelemetrySection,
 }
 
@@ -46,6 +50,31 @@ pub struct AdminSection {
     pub require_totp: bool,
     pub lock_after_failures: u32,
     pub lock_minutes: u32,
+}
+
+/// Our Meta app and the Graph API.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetaSection {
+    pub app_id: String,
+    pub app_secret: SecretString,
+    pub config_id: String,
+    pub graph_url: Url,
+    pub graph_version: String,
+    pub sdk_url: Url,
+    pub connect_timeout_ms: u64,
+    pub timeout_ms: u64,
+}
+
+impl MetaSection {
+    /// The app, where there is one.
+    pub fn app(&self) -> Option<MetaApp> {
+        let secret = self.app_secret.expose_secret();
+        (!self.app_id.is_empty() && !secret.is_empty()).then(|| MetaApp {
+            id: self.app_id.clone(),
+            secret: self.app_secret.clone(),
+        })
+    }
 }
 
 /// How often somebody may ask.
@@ -90,6 +119,7 @@ impl Validate for Settings {
         problems.section("service_keys", &self.service_keys);
         problems.section("admin", &self.admin);
         problems.section("limits", &self.limits);
+        problems.section("meta", &self.meta);
         problems.section("telemetry", &self.telemetry);
     }
 }
@@ -112,6 +142,18 @@ impl Validate for AdminSection {
         ] {
             problems.require_within(key, value.into(), 1..=most);
         }
+    }
+}
+
+impl Validate for MetaSection {
+    fn validate(&self, problems: &mut Problems) {
+        if self.app_id.is_empty() && !self.app_secret.expose_secret().is_empty() {
+            problems.missing("app_id");
+        }
+        problems.require_text("graph_version", &self.graph_version);
+        problems.require_within("connect_timeout_ms", self.connect_timeout_ms, 1..=60_000);
+        // A signup is anybody's again after two minutes, so no call may take as long.
+        problems.require_within("timeout_ms", self.timeout_ms, 1..=30_000);
     }
 }
 

@@ -7,7 +7,7 @@ use portal_auth::IssueError;
 use portal_db::DbError;
 use portal_service_kit::ApiError;
 
-use crate::usecases::{TenantError, admins::AdminError};
+use crate::usecases::{TenantError, admins::AdminError, whatsapp_signup::SignupError};
 
 /// The contract's sentence; front ends and runbooks match on it.
 pub(crate) const NO_TENANT_FOR_ORG: &str = "Tenant not found for this Genesys organization";
@@ -44,6 +44,33 @@ impl From<TenantError> for ApiError {
             ),
             TenantError::Db(error) => database(error),
             TenantError::Vault(error) => Self::internal(error),
+        }
+    }
+}
+
+impl From<SignupError> for ApiError {
+    fn from(error: SignupError) -> Self {
+        match error {
+            SignupError::NotConfigured => Self::conflict(
+                "EMBEDDED_SIGNUP_NOT_CONFIGURED",
+                "Embedded Signup is not set up in this installation (settings meta.app_id, \
+                 meta.app_secret and meta.config_id); configure WhatsApp by hand.",
+            ),
+            SignupError::Busy => Self::conflict(
+                "SIGNUP_BUSY",
+                "The signup is being worked on; look at it again in a moment.",
+            ),
+            SignupError::NotFound => Self::not_found(
+                "SIGNUP_NOT_FOUND",
+                "The tenant has no signup of this kind; begin one.",
+            ),
+            SignupError::Ended => Self::conflict(
+                "SIGNUP_ENDED",
+                "The signup was given up; begin another one.",
+            ),
+            SignupError::Tenant(error) => error.into(),
+            SignupError::Random => Self::internal(error),
+            SignupError::Broken(error) => Self::internal(error),
         }
     }
 }

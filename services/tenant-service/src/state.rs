@@ -13,6 +13,7 @@ use crate::usecases::{
     Deps,
     admins::AdminDesk,
     limits::{Limit, Limiter},
+    meta::Meta,
 };
 
 /// What handlers share; built once, in `app.rs`.
@@ -23,6 +24,7 @@ pub(crate) struct AppState {
     pub(crate) limiter: Limiter,
     pub(crate) lookups: Limit,
     pub(crate) keys: SigningKeys,
+    pub(crate) meta: Meta,
 }
 
 /// Extractor: the state, once the service has its schema and its keys; before that 503.

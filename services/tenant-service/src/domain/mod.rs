@@ -4,3 +4,4 @@ pub(crate) mod admin;
 pub(crate) mod audit;
 pub(crate) mod tenant;
 pub(crate) mod whatsapp_account;
+pub(crate) mod whatsapp_signup;

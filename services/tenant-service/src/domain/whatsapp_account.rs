@@ -59,6 +59,30 @@ pub(crate) struct NewWhatsappAccount {
     pub(crate) phone_number_id: MetaId,
     pub(crate) display_phone_number: PhoneNumber,
     pub(crate) access_token: SecretString,
+    /// Of two-step verification; without one that of the same number stays.
+    pub(crate) pin: Option<SecretString>,
+    /// What Meta said, where it was asked.
+    pub(crate) proven: Option<Proven>,
+}
+
+/// What Meta said of a token and its number.
+#[derive(Debug, Clone)]
+pub(crate) struct Proven {
+    pub(crate) token_expires_at: Option<DateTime<Utc>>,
+    pub(crate) verified_name: Option<String>,
+    pub(crate) quality_rating: Option<String>,
+    pub(crate) messaging_limit: Option<String>,
+    pub(crate) at: DateTime<Utc>,
+}
+
+/// Checks the form of a two-step PIN.
+pub(crate) fn check_pin(pin: &SecretString) -> Result<(), BadText> {
+    let text = pin.expose_secret();
+    if text.len() == 6 && text.bytes().all(|b| b.is_ascii_digit()) {
+        Ok(())
+    } else {
+        Err(BadText("must be six digits"))
+    }
 }
 
 /// Checks the form of an access token; its content is Meta's affair.
@@ -83,6 +107,10 @@ pub(crate) struct WhatsappAccount {
     pub(crate) token_fingerprint: String,
     pub(crate) token_status: TokenStatus,
     pub(crate) token_error_code: Option<i64>,
+    pub(crate) token_expires_at: Option<DateTime<Utc>>,
+    pub(crate) verified_at: Option<DateTime<Utc>>,
+    /// A PIN is kept, so that the number can be registered again.
+    pub(crate) has_pin: bool,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,
 }
@@ -94,6 +122,7 @@ pub(crate) struct DefaultNumber {
     pub(crate) display_phone_number: String,
     pub(crate) quality_rating: Option<String>,
     pub(crate) messaging_limit: Option<String>,
+    pub(crate) verified_name: Option<String>,
 }
 
 #[cfg(test)]

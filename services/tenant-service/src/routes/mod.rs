@@ -8,6 +8,7 @@ mod genesys;
 mod tenants;
 mod views;
 mod whatsapp;
+mod whatsapp_signup;
 
 use portal_auth::PlatformAdmin;
 use portal_db::audit::Actor;
@@ -48,6 +49,12 @@ pub fn configure(config: &mut ServiceConfig<'_>) {
         .service(whatsapp::write_whatsapp)
         .service(whatsapp::remove_whatsapp)
         .service(whatsapp::get_sending_profile)
+        .service(whatsapp_signup::begin_whatsapp_signup)
+        .service(whatsapp_signup::get_whatsapp_signup)
+        .service(whatsapp_signup::continue_whatsapp_signup)
+        .service(whatsapp_signup::abandon_whatsapp_signup)
+        .service(whatsapp_signup::verify_whatsapp)
+        .service(whatsapp_signup::get_signup_settings)
         .service(admin_auth::login_admin)
         .service(admin_auth::refresh_admin)
         .service(admin_auth::logout_admin)

@@ -101,6 +101,14 @@ pub(super) struct WhatsappView {
     /// `unknown`, `valid` or `invalid`
     token_status: String,
     token_error_code: Option<i64>,
+    /// Null is never, or not known
+    token_expires_at: Option<DateTime<Utc>>,
+    /// When Meta was last asked and answered
+    verified_at: Option<DateTime<Utc>>,
+    /// The name that recipients see
+    verified_name: Option<String>,
+    /// Whether the number's PIN is kept; it is never shown
+    has_pin: bool,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
@@ -119,6 +127,10 @@ impl From<WhatsappAccount> for WhatsappView {
             access_token_fingerprint: account.token_fingerprint,
             token_status: account.token_status.as_str().to_owned(),
             token_error_code: account.token_error_code,
+            token_expires_at: account.token_expires_at,
+            verified_at: account.verified_at,
+            verified_name: account.number.verified_name,
+            has_pin: account.has_pin,
             created_at: account.created_at,
             updated_at: account.updated_at,
         }

@@ -16,7 +16,7 @@ use super::{
     views::{SendingProfileView, WhatsappView},
 };
 use crate::{
-    domain::whatsapp_account::{NewWhatsappAccount, check_token},
+    domain::whatsapp_account::{NewWhatsappAccount, check_pin, check_token},
     state::Started,
     usecases,
 };
@@ -34,6 +34,9 @@ pub(super) struct WriteWhatsappRequest {
     /// Write-only
     #[schema(value_type = String, format = Password, write_only)]
     access_token: SecretString,
+    /// Write-only: the PIN of the number's two-step verification; without it the kept one stays
+    #[schema(value_type = Option<String>, format = Password, write_only)]
+    pin: Option<SecretString>,
 }
 
 impl TryFrom<WriteWhatsappRequest> for NewWhatsappAccount {
@@ -49,6 +52,9 @@ impl TryFrom<WriteWhatsappRequest> for NewWhatsappAccount {
         let number = PhoneNumber::parse(&request.display_phone_number);
         let number = errors.check("display_phone_number", number);
         errors.check("access_token", check_token(&request.access_token));
+        if let Some(pin) = &request.pin {
+            errors.check("pin", check_pin(pin));
+        }
         match (waba_id, number_id, number) {
             (Some(waba_id), Some(phone_number_id), Some(display_phone_number))
                 if errors.is_empty() =>
@@ -59,6 +65,8 @@ impl TryFrom<WriteWhatsappRequest> for NewWhatsappAccount {
                     phone_number_id,
                     display_phone_number,
                     access_token: request.access_token,
+                    pin: request.pin,
+                    proven: None,
                 })
             }
             _ => Err(errors.into()),

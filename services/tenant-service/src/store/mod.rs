@@ -5,6 +5,7 @@ pub(crate) mod admins;
 pub(crate) mod audit;
 pub(crate) mod tenants;
 pub(crate) mod whatsapp_accounts;
+pub(crate) mod whatsapp_signups;
 
 use portal_db::DbError;
 

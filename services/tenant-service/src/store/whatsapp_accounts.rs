@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::word;
 use crate::domain::whatsapp_account::{
-    DefaultNumber, MetaId, NewWhatsappAccount, TokenStatus, WhatsappAccount,
+    DefaultNumber, MetaId, NewWhatsappAccount, Proven, TokenStatus, WhatsappAccount,
 };
 
 /// The constraint that a WABA belongs to one tenant.
@@ -29,6 +29,9 @@ struct ConfigRow {
     access_token_fingerprint: String,
     token_status: String,
     token_error_code: Option<i64>,
+    token_expires_at: Option<DateTime<Utc>>,
+    verified_at: Option<DateTime<Utc>>,
+    pin: Option<Vec<u8>>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
@@ -40,6 +43,7 @@ struct NumberRow {
     display_phone_number: String,
     quality_rating: Option<String>,
     messaging_limit: Option<String>,
+    verified_name: Option<String>,
 }
 
 /// A sealed token and what may be shown of it.
@@ -47,6 +51,7 @@ pub(crate) struct SealedToken {
     pub(crate) sealed: Vec<u8>,
     pub(crate) last4: String,
     pub(crate) fingerprint: String,
+    pub(crate) sealed_pin: Option<Vec<u8>>,
 }
 
 /// The tenant's configuration.
@@ -76,11 +81,15 @@ pub(crate) fn find(tx: &mut Tx<'_>, tenant: &TenantId) -> Result<Option<Whatsapp
             display_phone_number: number.display_phone_number,
             quality_rating: number.quality_rating,
             messaging_limit: number.messaging_limit,
+            verified_name: number.verified_name,
         },
         token_last4: row.access_token_last4,
         token_fingerprint: row.access_token_fingerprint,
         token_status: word("tenant_whatsapp_config.token_status", &row.token_status)?,
         token_error_code: row.token_error_code,
+        token_expires_at: row.token_expires_at,
+        verified_at: row.verified_at,
+        has_pin: row.pin.is_some(),
         created_at: row.created_at,
         updated_at: row.updated_at,
     }))
@@ -102,14 +111,19 @@ pub(crate) fn upsert(
     account: &NewWhatsappAccount,
     token: &SealedToken,
 ) -> Result<(), DbError> {
+    let proven = account.proven.as_ref();
+    let status = proven.map_or(TokenStatus::Unknown, |_| TokenStatus::Valid);
     let values = (
         config::waba_id.eq(account.waba_id.as_str()),
         config::business_id.eq(account.business_id.as_ref().map(MetaId::as_str)),
         config::access_token.eq(&token.sealed),
         config::access_token_last4.eq(&token.last4),
         config::access_token_fingerprint.eq(&token.fingerprint),
-        config::token_status.eq(TokenStatus::Unknown.as_str()),
+        config::token_status.eq(status.as_str()),
         config::token_error_code.eq(None::<i64>),
+        config::token_expires_at.eq(proven.and_then(|proven| proven.token_expires_at)),
+        config::verified_at.eq(proven.map(|proven| proven.at)),
+        config::pin.eq(token.sealed_pin.as_ref()),
     );
     diesel::insert_into(config::table)
         .values((
@@ -147,7 +161,62 @@ pub(crate) fn upsert(
             numbers::updated_at.eq(now),
         ))
         .execute(tx.conn())?;
+    match proven {
+        Some(proven) => update_number(tx, tenant, proven),
+        None => Ok(()),
+    }
+}
+
+/// The sealed PIN, if one is kept.
+pub(crate) fn get_sealed_pin(
+    tx: &mut Tx<'_>,
+    tenant: &TenantId,
+) -> Result<Option<Vec<u8>>, DbError> {
+    let pin = config::table
+        .filter(config::tenant_id.eq(tenant.as_str()))
+        .select(config::pin)
+        .first::<Option<Vec<u8>>>(tx.conn())
+        .optional()?;
+    Ok(pin.flatten())
+}
+
+/// Notes what Meta said of the default number.
+fn update_number(tx: &mut Tx<'_>, tenant: &TenantId, proven: &Proven) -> Result<(), DbError> {
+    let own = numbers::tenant_id
+        .eq(tenant.as_str())
+        .and(numbers::is_default);
+    diesel::update(numbers::table.filter(own))
+        .set((
+            numbers::verified_name.eq(&proven.verified_name),
+            numbers::quality_rating.eq(&proven.quality_rating),
+            numbers::messaging_limit.eq(&proven.messaging_limit),
+            numbers::updated_at.eq(now),
+        ))
+        .execute(tx.conn())?;
     Ok(())
+}
+
+/// Notes that Meta answered for everything at `proven.at`; false when the configuration is another
+/// by now.
+pub(crate) fn update_proven(
+    tx: &mut Tx<'_>,
+    tenant: &TenantId,
+    fingerprint: &str,
+    proven: &Proven,
+) -> Result<bool, DbError> {
+    let current = config::tenant_id
+        .eq(tenant.as_str())
+        .and(config::access_token_fingerprint.eq(fingerprint));
+    let rows = diesel::update(config::table.filter(current))
+        .set((
+            config::verified_at.eq(proven.at),
+            config::token_expires_at.eq(proven.token_expires_at),
+        ))
+        .execute(tx.conn())?;
+    if rows == 1 {
+        update_number(tx, tenant, proven)?;
+    }
+    Ok(rows == 1)
 }
 
 /// Removes the tenant's configuration with its numbers.

@@ -3,8 +3,11 @@
 pub(crate) mod admins;
 pub(crate) mod audit_trail;
 pub(crate) mod limits;
+pub(crate) mod meta;
 pub(crate) mod tenants;
 pub(crate) mod whatsapp_accounts;
+pub(crate) mod whatsapp_signup;
+pub(crate) mod whatsapp_verify;
 
 use std::sync::Arc;
 
@@ -38,6 +41,17 @@ pub(crate) struct OpContext {
 impl OpContext {
     pub(crate) fn events(&self) -> EventContext {
         EventContext::current(self.request_id.clone())
+    }
+
+    /// Who acts, as rows name it.
+    fn actor_text(&self) -> String {
+        match &self.actor {
+            Actor::PlatformAdmin(id) | Actor::User(id) | Actor::ApiKey(id) | Actor::Service(id) => {
+                id.clone()
+            }
+            Actor::Operator => "operator".to_owned(),
+            Actor::Anonymous => "anonymous".to_owned(),
+        }
     }
 
     fn audit(

@@ -1,10 +1,10 @@
 //! WhatsApp configurations: written, shown masked, removed, handed to the service that sends.
 
 use chrono::{DateTime, Utc};
-use portal_db::{DbError, Scope, audit, audit::Outcome, inbox};
+use portal_db::{DbError, Scope, Tx, audit, audit::Outcome, inbox};
 use portal_events::catalogue::{TenantWhatsappConfigured, TenantWhatsappRemoved};
 use portal_types::{EventId, TenantId};
-use portal_vault::{fingerprint, mask, places};
+use portal_vault::{Vault, fingerprint, mask, places};
 use serde_json::json;
 use tracing::instrument;
 use uuid::Uuid;
@@ -33,37 +33,84 @@ pub(crate) async fn write_whatsapp_account(
     let account = deps
         .db
         .write("write_whatsapp_account", scope, move |tx| {
-            lock_living(tx, &id)?;
-            let present = store::whatsapp_accounts::find(tx, &id)?;
-            // The token is bound to the row, and the row keeps its id for as long as it lives.
-            let config_id = present.map_or_else(Uuid::now_v7, |present| present.config_id);
-            let row_id = config_id.to_string();
-            let binding = places::WHATSAPP_TOKEN.of(id.as_str(), &row_id);
-            let token = SealedToken {
-                sealed: vault.seal(&binding, &new.access_token)?,
-                last4: mask(&new.access_token),
-                fingerprint: fingerprint(&new.access_token),
+            let writer = AccountWriter {
+                ctx: &ctx,
+                vault: &vault,
+                producer: &producer,
             };
-            store::whatsapp_accounts::upsert(tx, &id, config_id, &new, &token)?;
-            let configured = TenantWhatsappConfigured {
-                tenant_id: id.clone(),
-                waba_id: new.waba_id.as_str().to_owned(),
-                phone_number_id: new.phone_number_id.as_str().to_owned(),
-                display_phone_number: new.display_phone_number.as_e164().to_owned(),
-            };
-            producer.append(tx, &id, &configured)?;
-            let details = json!({
-                "waba_id": new.waba_id.as_str(),
-                "phone_number_id": new.phone_number_id.as_str(),
-                "token_fingerprint": token.fingerprint,
-            });
-            let entry = ctx.audit("tenant.whatsapp.write", &id, Outcome::Succeeded, details);
-            audit::append(tx, &entry)?;
-            store::whatsapp_accounts::find(tx, &id)?.ok_or(TenantError::NotConfigured)
+            writer.write(tx, &id, &new)
         })
         .await?;
     deps.waker.wake();
     Ok(account)
+}
+
+/// What writing a configuration inside a transaction needs.
+pub(super) struct AccountWriter<'a> {
+    pub(super) ctx: &'a OpContext,
+    pub(super) vault: &'a Vault,
+    pub(super) producer: &'a Producer,
+}
+
+impl AccountWriter<'_> {
+    /// Writes the configuration with its event and its audit entry.
+    pub(super) fn write(
+        &self,
+        tx: &mut Tx<'_>,
+        id: &TenantId,
+        new: &NewWhatsappAccount,
+    ) -> Result<WhatsappAccount, TenantError> {
+        lock_living(tx, id)?;
+        let present = store::whatsapp_accounts::find(tx, id)?;
+        let token = self.seal(tx, id, new, present.as_ref())?;
+        store::whatsapp_accounts::upsert(tx, id, token.0, new, &token.1)?;
+        let configured = TenantWhatsappConfigured {
+            tenant_id: id.clone(),
+            waba_id: new.waba_id.as_str().to_owned(),
+            phone_number_id: new.phone_number_id.as_str().to_owned(),
+            display_phone_number: new.display_phone_number.as_e164().to_owned(),
+        };
+        self.producer.append(tx, id, &configured)?;
+        let details = json!({
+            "waba_id": new.waba_id.as_str(),
+            "phone_number_id": new.phone_number_id.as_str(),
+            "token_fingerprint": token.1.fingerprint,
+        });
+        let action = "tenant.whatsapp.write";
+        let entry = self.ctx.audit(action, id, Outcome::Succeeded, details);
+        audit::append(tx, &entry)?;
+        store::whatsapp_accounts::find(tx, id)?.ok_or(TenantError::NotConfigured)
+    }
+
+    fn seal(
+        &self,
+        tx: &mut Tx<'_>,
+        id: &TenantId,
+        new: &NewWhatsappAccount,
+        present: Option<&WhatsappAccount>,
+    ) -> Result<(Uuid, SealedToken), TenantError> {
+        // Secrets are bound to the row, and the row keeps its id for as long as it lives.
+        let config_id = present.map_or_else(Uuid::now_v7, |present| present.config_id);
+        let row_id = config_id.to_string();
+        let is_same_number = present
+            .is_some_and(|present| present.number.phone_number_id == new.phone_number_id.as_str());
+        let sealed_pin = match &new.pin {
+            Some(pin) => {
+                let binding = places::WHATSAPP_PIN.of(id.as_str(), &row_id);
+                Some(self.vault.seal(&binding, pin)?)
+            }
+            None if is_same_number => store::whatsapp_accounts::get_sealed_pin(tx, id)?,
+            None => None,
+        };
+        let binding = places::WHATSAPP_TOKEN.of(id.as_str(), &row_id);
+        let token = SealedToken {
+            sealed: self.vault.seal(&binding, &new.access_token)?,
+            last4: mask(&new.access_token),
+            fingerprint: fingerprint(&new.access_token),
+            sealed_pin,
+        };
+        Ok((config_id, token))
+    }
 }
 
 /// A tenant's configuration.

@@ -25,7 +25,7 @@ pub(crate) enum Door {
     Login,
 }
 
-pub(crate) const OPERATIONS: [(&str, &str, Door); 23] = [
+pub(crate) const OPERATIONS: [(&str, &str, Door); 29] = [
     ("post", "/api/tenants", Door::Admin),
     ("get", "/api/tenants", Door::Admin),
     ("get", "/api/tenants/{tenant_id}", Door::Admin),
@@ -35,6 +35,36 @@ pub(crate) const OPERATIONS: [(&str, &str, Door); 23] = [
     ("get", "/api/tenants/{tenant_id}/whatsapp", Door::Admin),
     ("put", "/api/tenants/{tenant_id}/whatsapp", Door::Admin),
     ("delete", "/api/tenants/{tenant_id}/whatsapp", Door::Admin),
+    (
+        "post",
+        "/api/tenants/{tenant_id}/whatsapp/signup",
+        Door::Admin,
+    ),
+    (
+        "get",
+        "/api/tenants/{tenant_id}/whatsapp/signup",
+        Door::Admin,
+    ),
+    (
+        "delete",
+        "/api/tenants/{tenant_id}/whatsapp/signup",
+        Door::Admin,
+    ),
+    (
+        "post",
+        "/api/tenants/{tenant_id}/whatsapp/signup/continue",
+        Door::Admin,
+    ),
+    (
+        "post",
+        "/api/tenants/{tenant_id}/whatsapp/verify",
+        Door::Admin,
+    ),
+    (
+        "get",
+        "/api/tenants/{tenant_id}/whatsapp/signup-settings",
+        Door::Admin,
+    ),
     (
         "get",
         "/api/tenants/{tenant_id}/sending-profile",

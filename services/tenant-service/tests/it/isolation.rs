@@ -5,10 +5,11 @@ use portal_test_harness::ServiceRole;
 
 use crate::world::{World, ok, whatsapp_body, with_world};
 
-const TABLES: [&str; 5] = [
+const TABLES: [&str; 6] = [
     "tenants",
     "tenant_whatsapp_config",
     "tenant_whatsapp_numbers",
+    "whatsapp_signups",
     "outbox_events",
     "audit_log",
 ];
@@ -20,6 +21,12 @@ async fn the_services_role_sees_one_tenant_at_a_time() {
         admin.two_tenants().await;
         ok(admin.put_whatsapp("acme_corp", whatsapp_body(1)).await, 200).await;
         ok(admin.put_whatsapp("globex", whatsapp_body(2)).await, 200).await;
+        for tenant in ["acme_corp", "globex"] {
+            world.db.execute(&format!(
+                "INSERT INTO whatsapp_signups (signup_id, tenant_id, waba_id, created_by) \
+                 VALUES (gen_random_uuid(), '{tenant}', '1', 'x')"
+            ));
+        }
 
         let role = ServiceRole::Tenant;
         for table in TABLES {

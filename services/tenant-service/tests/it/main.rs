@@ -24,4 +24,6 @@ mod openapi;
 mod start;
 mod tenants;
 mod whatsapp;
+mod whatsapp_signup;
+mod whatsapp_verify;
 mod world;
