@@ -99,6 +99,10 @@ pub(crate) enum Next {
 
 /// A signup; its secrets stay sealed in its row.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "ids are named as in the table and in answers"
+)]
 pub(crate) struct Signup {
     pub(crate) signup_id: Uuid,
     pub(crate) status: SignupStatus,

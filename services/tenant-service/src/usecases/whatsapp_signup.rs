@@ -4,6 +4,7 @@
 //! nothing and a continued signup goes on where it stood. Whoever works on a signup holds a lease on
 //! its row; no transaction is open while Meta is asked.
 
+mod run;
 mod steps;
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use serde_json::json;
 use tracing::{Instrument as _, instrument};
 use uuid::Uuid;
 
-use self::steps::Run;
+use self::run::Run;
 pub(super) use self::steps::proven;
 use super::{Deps, OpContext, TenantError, meta::Meta, tenants::lock_living};
 use crate::{
@@ -260,7 +261,7 @@ impl Continuation {
 /// In a task of its own: a browser that goes away must not cost a code or leave the lease behind.
 async fn finish(run: Run) -> Result<Signup, SignupError> {
     let waker = run.deps.waker.clone();
-    let signup = tokio::spawn(run.to_end().in_current_span())
+    let signup = tokio::spawn(run.drive().in_current_span())
         .await
         .map_err(SignupError::Broken)??;
     waker.wake();

@@ -283,7 +283,7 @@ async fn bad_configurations_list_every_field() {
             ]
         );
         let response = admin
-            .put_whatsapp("acme_corp", json!({"access_token": 7, "pin": "1"}))
+            .put_whatsapp("acme_corp", json!({"access_token": 7, "pins": "1"}))
             .await;
         assert_eq!(
             bad_fields(response).await,
@@ -291,7 +291,7 @@ async fn bad_configurations_list_every_field() {
                 "access_token",
                 "display_phone_number",
                 "phone_number_id",
-                "pin",
+                "pins",
                 "waba_id"
             ]
         );

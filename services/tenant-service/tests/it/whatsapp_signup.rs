@@ -269,13 +269,18 @@ async fn the_pin_that_a_number_has_is_asked_for() {
             json!({"action": "give_pin", "fields": ["pin"]})
         );
         let stored = "SELECT pin IS NULL FROM whatsapp_signups";
-        assert_eq!(world.db.query(stored), ["t"], "a wrong PIN is not kept");
+        assert_eq!(world.db.query(stored), ["true"], "a wrong PIN is not kept");
         assert_eq!(
             bad_fields(post(&admin, CONTINUE, json!({"pin": "12345"})).await).await,
             ["pin"]
         );
         let guessed = go_on(&admin, json!({})).await;
         assert_eq!(last(&guessed), "register waiting PIN_NEEDED");
+        let calls = sandbox
+            .journal()
+            .entries(&portal_sandbox::Filter::default());
+        let tried = calls.iter().filter(|call| call.path.ends_with("/register"));
+        assert_eq!(tried.count(), 1, "nothing is guessed");
         let done = go_on(&admin, json!({"pin": seed::TWO_STEP_PIN})).await;
         assert_eq!(done["status"], "completed");
         assert_eq!(done["steps"].as_array().unwrap().len(), 7);

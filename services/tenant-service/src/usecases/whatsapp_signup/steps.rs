@@ -3,59 +3,40 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::rand;
 use chrono::{DateTime, Utc};
-use portal_db::{Scope, audit, audit::Outcome};
-use portal_types::{PhoneNumber, TenantId};
-use portal_vault::{VaultError, places};
-use portal_whatsapp::{
-    Caller, MANAGEMENT_SCOPE, MESSAGING_SCOPE, MetaApp, PhoneNumberProfile, SendError,
-};
+use portal_db::Scope;
+use portal_types::PhoneNumber;
+use portal_whatsapp::{Caller, MANAGEMENT_SCOPE, MESSAGING_SCOPE, PhoneNumberProfile, SendError};
 use secrecy::SecretString;
-use serde_json::json;
 
-use super::{SignupError, lease};
+use super::{
+    SignupError, lease,
+    run::{Run, corrupt, no_token},
+};
 use crate::{
     domain::{
         whatsapp_account::{NewWhatsappAccount, Proven},
-        whatsapp_signup::{Choice, Signup, SignupStatus, Step, StepStatus, Verdict, codes},
+        whatsapp_signup::{Choice, Step, StepStatus, codes},
     },
     events::produced::Producer,
     store::{
         self,
         whatsapp_signups::{Progress, SealedSecrets},
     },
-    usecases::{
-        Deps, OpContext, TenantError,
-        meta::{Meta, explain},
-        whatsapp_accounts::AccountWriter,
-    },
+    usecases::{TenantError, meta::explain, whatsapp_accounts::AccountWriter},
 };
 
 /// The template that every account has from the start.
 const TEST_TEMPLATE: (&str, &str) = ("hello_world", "en_US");
 
-/// Work on a signup by who holds it.
-pub(super) struct Run {
-    pub(super) deps: Deps,
-    pub(super) meta: Meta,
-    pub(super) app: MetaApp,
-    pub(super) ctx: OpContext,
-    pub(super) tenant: TenantId,
-    pub(super) signup: Signup,
-    pub(super) lease: DateTime<Utc>,
-    /// Only while the request that brought it lasts.
-    pub(super) code: Option<SecretString>,
-}
-
 /// How a step ended, and what is kept of it.
-struct Ended {
-    status: StepStatus,
-    code: Option<String>,
-    message: Option<String>,
-    numbers: Vec<Choice>,
-    token: Option<SecretString>,
-    forget_pin: bool,
+pub(super) struct Ended {
+    pub(super) status: StepStatus,
+    pub(super) code: Option<String>,
+    pub(super) message: Option<String>,
+    pub(super) numbers: Vec<Choice>,
+    pub(super) token: Option<SecretString>,
+    pub(super) forget_pin: bool,
 }
 
 impl Ended {
@@ -100,23 +81,7 @@ macro_rules! ask {
 }
 
 impl Run {
-    /// Goes on until something is missing or all is done.
-    pub(super) async fn to_end(mut self) -> Result<Signup, SignupError> {
-        while let Some(step) = self.signup.next_step() {
-            if step == Step::Save {
-                self.save().await?;
-            } else {
-                let ended = self.work(step).await?;
-                self.commit(step, ended).await?;
-            }
-            if !self.signup.is_past(step) {
-                break;
-            }
-        }
-        self.release().await
-    }
-
-    async fn work(&mut self, step: Step) -> Result<Ended, SignupError> {
+    pub(super) async fn work(&mut self, step: Step) -> Result<Ended, SignupError> {
         match step {
             Step::ExchangeCode => self.exchange_code().await,
             Step::CheckToken => self.check_token().await,
@@ -246,25 +211,27 @@ impl Run {
                 "The number stays in the WhatsApp Business app, which registered it.",
             ));
         }
-        let pin = self.pin().await?;
+        let is_asked_for = self
+            .signup
+            .verdict(Step::Register)
+            .is_some_and(|verdict| verdict.code.as_deref() == Some(codes::PIN_NEEDED));
+        let pin = match self.secrets().await?.1 {
+            Some(pin) => pin,
+            // Every attempt counts at Meta, and a guess is a wasted one.
+            None if is_asked_for => return Ok(pin_needed()),
+            None => self.make_pin().await?,
+        };
         let caller = self.caller(&token);
-        let registered = self.meta.graph.register_number(caller, &number_id, &pin);
-        match registered.await {
-            Ok(()) => Ok(Ended::done()),
-            Err(error) if error.code == Some(133_005) => Ok(Ended {
-                // It is known to be wrong.
-                forget_pin: true,
-                ..Ended::plain(
-                    StepStatus::Waiting,
-                    Some(codes::PIN_NEEDED),
-                    Some(
-                        "The number has two-step verification with another PIN; give that one. \
-                         Meta allows ten attempts in three days.",
-                    ),
-                )
-            }),
-            Err(error) => Ok(Ended::refused(&error)),
-        }
+        let registered = self
+            .meta
+            .graph
+            .register_number(caller, &number_id, &pin)
+            .await;
+        Ok(match registered {
+            Ok(()) => Ended::done(),
+            Err(error) if error.code == Some(133_005) => pin_needed(),
+            Err(error) => Ended::refused(&error),
+        })
     }
 
     async fn test_send(&mut self) -> Result<Ended, SignupError> {
@@ -289,7 +256,7 @@ impl Run {
     }
 
     /// Configuration, event, audit entry and verdict are one commit.
-    async fn save(&mut self) -> Result<(), SignupError> {
+    pub(super) async fn save(&mut self) -> Result<(), SignupError> {
         let new = match self.account().await? {
             Ok(new) => new,
             Err(ended) => return self.commit(Step::Save, ended).await,
@@ -398,145 +365,6 @@ impl Run {
         let missing = || corrupt("a signup went past the choice of a number without one");
         self.signup.phone_number_id.clone().ok_or_else(missing)
     }
-
-    async fn token(&self) -> Result<SecretString, SignupError> {
-        self.secrets().await?.0.ok_or_else(no_token)
-    }
-
-    /// The given PIN, or a new one: kept before Meta hears it, so that no crash can lose it.
-    async fn pin(&mut self) -> Result<SecretString, SignupError> {
-        if let Some(pin) = self.secrets().await?.1 {
-            return Ok(pin);
-        }
-        let pin = random_pin()?;
-        let secrets = SealedSecrets {
-            token: None,
-            pin: Some(self.seal(places::SIGNUP_PIN, &pin)?),
-        };
-        self.write(secrets, false).await?;
-        Ok(pin)
-    }
-
-    async fn secrets(&self) -> Result<(Option<SecretString>, Option<SecretString>), SignupError> {
-        let (tenant, signup_id) = (self.tenant.clone(), self.signup.signup_id);
-        let scope = Scope::from(&tenant);
-        let read = self
-            .deps
-            .db
-            .read("get_whatsapp_signup_secrets", scope, move |tx| {
-                Ok::<_, TenantError>(store::whatsapp_signups::get_secrets(
-                    tx, &tenant, signup_id,
-                )?)
-            });
-        let sealed = read.await?;
-        let row_id = signup_id.to_string();
-        let open = |place: places::Place, sealed: Option<Vec<u8>>| {
-            let binding = place.of(self.tenant.as_str(), &row_id);
-            sealed
-                .map(|sealed| self.deps.vault.open(&binding, &sealed))
-                .transpose()
-        };
-        Ok((
-            open(places::SIGNUP_TOKEN, sealed.token)?,
-            open(places::SIGNUP_PIN, sealed.pin)?,
-        ))
-    }
-
-    fn seal(&self, place: places::Place, secret: &SecretString) -> Result<Vec<u8>, VaultError> {
-        let row_id = self.signup.signup_id.to_string();
-        let binding = place.of(self.tenant.as_str(), &row_id);
-        self.deps.vault.seal(&binding, secret)
-    }
-
-    fn verdict(&self, step: Step, ended: Ended) -> Verdict {
-        Verdict {
-            step,
-            status: ended.status,
-            code: ended.code,
-            message: ended.message,
-            numbers: ended.numbers,
-            at: self.deps.clock.now(),
-        }
-    }
-
-    async fn commit(&mut self, step: Step, mut ended: Ended) -> Result<(), SignupError> {
-        let token = ended.token.take();
-        let token = token
-            .map(|token| self.seal(places::SIGNUP_TOKEN, &token))
-            .transpose()?;
-        let forget_pin = ended.forget_pin;
-        let verdict = self.verdict(step, ended);
-        self.signup.note(verdict);
-        self.write(SealedSecrets { token, pin: None }, forget_pin)
-            .await
-    }
-
-    async fn write(&mut self, secrets: SealedSecrets, forget_pin: bool) -> Result<(), SignupError> {
-        let (tenant, signup, held) = (self.tenant.clone(), self.signup.clone(), self.lease);
-        let (_, next_lease) = lease(&self.deps);
-        let scope = Scope::from(&tenant);
-        let write = self
-            .deps
-            .db
-            .write("write_whatsapp_signup", scope, move |tx| {
-                let progress = Progress {
-                    signup: &signup,
-                    lease: (held, Some(next_lease)),
-                    secrets,
-                    forget_pin,
-                };
-                Ok::<_, TenantError>(store::whatsapp_signups::write(tx, &tenant, progress)?)
-            });
-        if write.await? {
-            self.lease = next_lease;
-            Ok(())
-        } else {
-            Err(SignupError::Busy)
-        }
-    }
-
-    /// Lets the signup go, completed or not, with an entry that says how far it came.
-    async fn release(mut self) -> Result<Signup, SignupError> {
-        let open_step = self.signup.next_step();
-        if open_step.is_none() {
-            self.signup.status = SignupStatus::Completed;
-            self.signup.test_recipient = None;
-        }
-        let stopped = open_step
-            .and_then(|step| self.signup.verdict(step))
-            .cloned();
-        let (tenant, ctx, signup, held) = (self.tenant, self.ctx, self.signup, self.lease);
-        let scope = Scope::from(&tenant);
-        let write = self
-            .deps
-            .db
-            .write("release_whatsapp_signup", scope, move |tx| {
-                let progress = Progress {
-                    signup: &signup,
-                    lease: (held, None),
-                    secrets: SealedSecrets::default(),
-                    forget_pin: false,
-                };
-                if !store::whatsapp_signups::write(tx, &tenant, progress)? {
-                    return Err(SignupError::Busy);
-                }
-                let outcome = match stopped.as_ref().map(|verdict| verdict.status) {
-                    Some(StepStatus::Failed) => Outcome::Failed,
-                    _ => Outcome::Succeeded,
-                };
-                let details = json!({
-                    "signup_id": signup.signup_id,
-                    "status": signup.status.as_ref(),
-                    "step": stopped.as_ref().map(|verdict| verdict.step),
-                    "step_status": stopped.as_ref().map(|verdict| verdict.status),
-                    "code": stopped.as_ref().and_then(|verdict| verdict.code.clone()),
-                });
-                let action = "tenant.whatsapp.signup.run";
-                audit::append(tx, &ctx.audit(action, &tenant, outcome, details))?;
-                Ok(signup)
-            });
-        write.await
-    }
 }
 
 /// What Meta tells of a number, as the configuration keeps it.
@@ -561,23 +389,17 @@ fn choice(number: &PhoneNumberProfile) -> Choice {
     }
 }
 
-fn no_token() -> SignupError {
-    corrupt("a signup went past the exchange of its code without a token")
-}
-
-fn corrupt(what: &str) -> SignupError {
-    portal_db::DbError::Corrupt(what.to_owned()).into()
-}
-
-/// Six digits, each as likely as any other.
-fn random_pin() -> Result<SecretString, SignupError> {
-    loop {
-        let mut bytes = [0_u8; 4];
-        rand::fill(&mut bytes).map_err(|_unspecified| SignupError::Random)?;
-        // The last, incomplete million of the range would favour small numbers.
-        let number = u32::from_le_bytes(bytes);
-        if number < 4_294_000_000 {
-            return Ok(format!("{:06}", number % 1_000_000).into());
-        }
+/// The PIN that was tried, if any, is known to be wrong.
+fn pin_needed() -> Ended {
+    Ended {
+        forget_pin: true,
+        ..Ended::plain(
+            StepStatus::Waiting,
+            Some(codes::PIN_NEEDED),
+            Some(
+                "The number has two-step verification with another PIN; give that one. Meta allows \
+                 ten attempts in three days.",
+            ),
+        )
     }
 }
