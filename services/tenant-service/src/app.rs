@@ -192,7 +192,11 @@ fn bind(
     .with_context(|| format!("cannot listen on {} (http.bind)", settings.http.bind))?;
 
     let page = &settings.dashboard;
-    let data = web::Data::new(Dashboard::new(&page.origin, page.secure_cookies, None));
+    let data = web::Data::new(Dashboard::new(
+        &page.origin,
+        page.secure_cookies,
+        settings.meta.signup_sdk(),
+    ));
     // The page calls its own origin: no other page may.
     options.http.allowed_origins = Vec::new();
     let dashboard = Server::bind(&page.bind, &options, move |config| {

@@ -75,6 +75,11 @@ impl MetaSection {
             secret: self.app_secret.clone(),
         })
     }
+
+    /// Meta's script, where organizations can sign up with it.
+    pub fn signup_sdk(&self) -> Option<&Url> {
+        (self.app().is_some() && !self.config_id.is_empty()).then_some(&self.sdk_url)
+    }
 }
 
 /// How often somebody may ask.
