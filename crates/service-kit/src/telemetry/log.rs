@@ -44,12 +44,18 @@ where
     let is_span = filter_fn(|metadata: &Metadata<'_>| {
         metadata.is_span() && *metadata.level() <= tracing::Level::INFO
     });
-    let filter = is_span.or(events);
+    let filter = is_span.or(events.and(filter_fn(is_discreet)));
     let lines = tracing_subscriber::fmt::layer()
         .event_format(JsonLine { service })
         .fmt_fields(NoFields)
         .with_ansi(false);
     SpanFields.and_then(lines).with_filter(filter)
+}
+
+/// Whether a line may be written whatever level the settings ask for. actix repeats the path and the
+/// query of a request that it cannot read, and a caller may have put a token there.
+fn is_discreet(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() <= tracing::Level::INFO || !metadata.target().starts_with("actix_web")
 }
 
 #[derive(Default)]

@@ -9,5 +9,6 @@
     reason = "tests"
 )]
 
+mod canaries;
 mod main_job;
 mod suspension;
