@@ -99,7 +99,14 @@ impl Installation {
                 ("SERVICE_KEYS__E2E", &sha256_hex(key)),
                 ("DASHBOARD__BIND", &local(ports.dashboard)),
                 ("DASHBOARD__ORIGIN", &Ports::origin(ports.dashboard)),
-                ("ADMIN__REQUIRE_TOTP", "false"),
+                (
+                    "ADMIN__REQUIRE_TOTP",
+                    if ports.dashboard == 0 {
+                        "false"
+                    } else {
+                        "true"
+                    },
+                ),
             ],
         ))
         .unwrap();

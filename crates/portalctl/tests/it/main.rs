@@ -8,7 +8,6 @@
 )]
 
 mod admin;
-mod audit;
 mod db;
 mod signing_keys;
 mod vault;

@@ -36,7 +36,7 @@ pub(super) struct LoginRequest {
 }
 
 impl LoginRequest {
-    fn checked(self) -> Result<Credentials, ApiError> {
+    pub(super) fn checked(self) -> Result<Credentials, ApiError> {
         let mut errors = FieldErrors::new();
         if !(3..=320).contains(&self.email.len()) || !self.email.contains('@') {
             errors.add("email", "must be an e-mail address");
@@ -51,6 +51,22 @@ impl LoginRequest {
             password: self.password,
             totp_code: self.totp_code,
         })
+    }
+}
+
+/// Who asks to be signed in, as far as the request tells.
+pub(super) fn caller(
+    request: &HttpRequest,
+    address: ClientAddress,
+    request_id: &RequestId,
+) -> Client {
+    let user_agent = request.headers().get(header::USER_AGENT);
+    Client {
+        address: client_key(address.0),
+        user_agent: user_agent
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned),
+        request_id: Some(request_id.as_str().to_owned()),
     }
 }
 
@@ -130,14 +146,7 @@ pub(super) async fn login_admin(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let credentials = body.0.checked()?;
-    let user_agent = request.headers().get(header::USER_AGENT);
-    let client = Client {
-        address: client_key(client.0),
-        user_agent: user_agent
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned),
-        request_id: Some(request_id.as_str().to_owned()),
-    };
+    let client = caller(&request, client, &request_id);
     let signed_in = state.desk.sign_in(credentials, client).await?;
     Ok(HttpResponse::Ok().json(AdminTokensView::new(&state.desk, signed_in)))
 }

@@ -3,7 +3,7 @@
 use reqwest::{Response, header};
 use serde_json::{Value, json};
 
-use crate::world::{World, with_world};
+use crate::world::{ADMIN_EMAIL, PASSWORD, World, with_world};
 
 /// As the page's own scripts ask.
 pub(crate) fn from_page(world: &World, path: &str, body: &Value) -> reqwest::RequestBuilder {
@@ -137,6 +137,112 @@ async fn a_qr_code_is_drawn_for_the_page_alone() {
             let refused = request.json(&body).send().await.unwrap();
             assert_eq!(code(refused).await, (403, "ORIGIN_NOT_ALLOWED".to_owned()));
         }
+    })
+    .await;
+}
+
+fn set_cookie(response: &Response) -> String {
+    let cookie = &response.headers()[header::SET_COOKIE];
+    cookie.to_str().unwrap().to_owned()
+}
+
+async fn with_cookie(world: &World, path: &str, cookie: &str) -> Response {
+    let request = from_page(world, path, &json!({}));
+    request.header("cookie", cookie).send().await.unwrap()
+}
+
+#[tokio::test]
+async fn the_refresh_token_stays_in_a_cookie_and_the_page_gets_access_tokens() {
+    with_world(async |world| {
+        let credentials = json!({"email": ADMIN_EMAIL, "password": PASSWORD});
+        let signed_in = from_page(world, "/session/login", &credentials);
+        let signed_in = signed_in.send().await.unwrap();
+        assert_eq!(signed_in.status(), 200);
+        let cookie = set_cookie(&signed_in);
+        let (pair, attributes) = cookie.split_once("; ").unwrap();
+        assert!(pair.starts_with("__Host-ap_admin="), "the name is guarded");
+        assert_eq!(
+            attributes,
+            "HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=43200"
+        );
+        let body: Value = signed_in.json().await.unwrap();
+        let secret = pair.split_once('=').unwrap().1;
+        assert!(
+            !body.to_string().contains(secret),
+            "the page gets no refresh token"
+        );
+        let email = body["admin"]["email"].as_str().unwrap();
+        assert!(email.eq_ignore_ascii_case(ADMIN_EMAIL), "{email}");
+
+        let refreshed = with_cookie(world, "/session/refresh", pair).await;
+        assert_eq!(refreshed.status(), 200);
+        let next = set_cookie(&refreshed);
+        let next = next.split(';').next().unwrap().to_owned();
+        assert_ne!(next, pair, "a refresh token is used once");
+        let body: Value = refreshed.json().await.unwrap();
+        let token = body["accessToken"].as_str().unwrap();
+        let me = world.get("/api/admin/me").bearer_auth(token);
+        assert_eq!(me.send().await.unwrap().status(), 200);
+
+        let ended = with_cookie(world, "/session/logout", &next).await;
+        assert_eq!(ended.status(), 200);
+        assert!(set_cookie(&ended).contains("Max-Age=0"));
+        let over = with_cookie(world, "/session/refresh", &next).await;
+        assert!(
+            set_cookie(&over).contains("Max-Age=0"),
+            "a dead session's cookie goes"
+        );
+        assert_eq!(over.status(), 401);
+        let me = world.get("/api/admin/me").bearer_auth(token);
+        assert_eq!(
+            code(me.send().await.unwrap()).await,
+            (401, "TOKEN_REVOKED".to_owned())
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_the_page_itself_may_use_its_session() {
+    with_world(async |world| {
+        let credentials = json!({"email": ADMIN_EMAIL, "password": PASSWORD});
+        let signed_in = from_page(world, "/session/login", &credentials);
+        let cookie = set_cookie(&signed_in.send().await.unwrap());
+        let pair = cookie.split(';').next().unwrap();
+        for path in ["/session/login", "/session/refresh", "/session/logout"] {
+            let headers = [
+                [
+                    ("origin", "https://evil.example"),
+                    ("x-portal-request", "1"),
+                ]
+                .as_slice(),
+                &[("origin", "http://localhost:3006")],
+                &[("x-portal-request", "1")],
+                &[
+                    ("origin", "http://localhost:3006"),
+                    ("x-portal-request", "1"),
+                    ("sec-fetch-site", "same-site"),
+                ],
+            ];
+            for headers in headers {
+                let url = format!("{}{path}", world.dashboard());
+                let request = world.client.post(url).json(&credentials);
+                let request = headers.iter().fold(request, |request, (name, value)| {
+                    request.header(*name, *value)
+                });
+                let refused = request.header("cookie", pair).send().await.unwrap();
+                assert!(!refused.headers().contains_key(header::SET_COOKIE));
+                let refused = code(refused).await;
+                assert_eq!(refused, (403, "ORIGIN_NOT_ALLOWED".to_owned()), "{path}");
+            }
+        }
+        assert_eq!(
+            with_cookie(world, "/session/refresh", pair).await.status(),
+            200
+        );
+        let nobody = from_page(world, "/session/refresh", &json!({}));
+        let nobody = code(nobody.send().await.unwrap()).await;
+        assert_eq!(nobody, (401, "SESSION_MISSING".to_owned()));
     })
     .await;
 }

@@ -1,6 +1,7 @@
 //! The admin dashboard: its page, and the API on the page's own origin.
 
 mod qr;
+mod session;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use portal_service_kit::{ApiError, openapi, pages};
@@ -56,6 +57,9 @@ fn policy(sdk: Option<&Url>) -> String {
 /// The page, its server side, and the API.
 pub(crate) fn mount(config: &mut web::ServiceConfig) {
     config
+        .route("/session/login", web::post().to(session::login))
+        .route("/session/refresh", web::post().to(session::refresh))
+        .route("/session/logout", web::post().to(session::logout))
         .route("/session/qr", web::post().to(qr::draw))
         .route("/favicon.ico", web::get().to(favicon))
         .route("/assets/{path:.*}", web::get().to(asset));

@@ -1,5 +1,7 @@
 //! A text as a QR code, for the page to draw: an authenticator's secret goes to no third party.
 
+use std::fmt::Write as _;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use portal_service_kit::{ApiError, FieldErrors, http::ValidJson, pages};
 use qrcode::{Color, EcLevel, QrCode};
@@ -33,12 +35,12 @@ pub(super) async fn draw(
     errors.into_result()?;
     let code = QrCode::with_error_correction_level(text, EcLevel::M).map_err(ApiError::internal)?;
     let size = code.width();
-    let path: String = code
-        .to_colors()
-        .iter()
-        .enumerate()
-        .filter(|(_, color)| **color == Color::Dark)
-        .map(|(index, _)| format!("M{} {}h1v1h-1z", index % size, index / size))
-        .collect();
+    let mut path = String::new();
+    for (index, color) in code.to_colors().into_iter().enumerate() {
+        if color == Color::Dark {
+            write!(path, "M{} {}h1v1h-1z", index % size, index / size)
+                .map_err(ApiError::internal)?;
+        }
+    }
     Ok(HttpResponse::Ok().json(json!({"size": size, "path": path})))
 }

@@ -94,7 +94,6 @@ impl AdminDesk {
 
     /// Ends the session of a refresh token; a token that is none, or of a session that has ended,
     /// changes nothing. For whoever holds the refresh token in a cookie and no access token.
-    #[expect(dead_code, reason = "the dashboard's sign-out calls it")]
     pub(crate) async fn sign_out(
         &self,
         presented: &SecretString,

@@ -3,34 +3,32 @@
 import { api } from "/assets/api.js";
 import { badge, h, table, time } from "/assets/dom.js";
 import { form } from "/assets/form.js";
-import { pager } from "/assets/views/tenants.js";
 
-const PAGE = 50;
-const FILTERS = ["tenant_id", "action", "actor_id", "outcome", "from", "to"];
+const FILTERS = ["tenant_id", "action", "actor", "outcome", "since", "until"];
 
 export async function show({ go }) {
   const asked = new URLSearchParams(location.search);
   const values = Object.fromEntries(FILTERS.map((name) => [name, asked.get(name) ?? ""]));
-  const offset = Math.max(0, Number.parseInt(asked.get("offset") ?? "0", 10) || 0);
+  const cursor = asked.get("cursor");
   const address = (wanted) => {
     const query = new URLSearchParams(Object.entries(wanted).filter(([, value]) => value));
     return `/audit${query.size ? `?${query}` : ""}`;
   };
-  const query = new URLSearchParams({ limit: PAGE, offset });
+  const query = new URLSearchParams(cursor ? { cursor } : {});
   for (const [name, value] of Object.entries(values)) {
-    if (value) query.set(name, name === "from" || name === "to" ? new Date(value).toISOString() : value);
+    if (value) query.set(name, name === "since" || name === "until" ? new Date(value).toISOString() : value);
   }
   const found = await api(`/api/admin/audit?${query}`);
-  const entries = found.entries ?? found.audit ?? [];
+  const { entries } = found;
   const filter = form({
     label: "Filter",
     fields: [
       { name: "tenant_id", label: "Tenant id", value: values.tenant_id, optional: false },
       { name: "action", label: "Action", value: values.action, optional: false, placeholder: "tenant.suspend" },
-      { name: "actor_id", label: "Actor’s id", value: values.actor_id, optional: false },
+      { name: "actor", label: "Actor’s id", value: values.actor, optional: false },
       { name: "outcome", label: "Outcome", type: "select", value: values.outcome, optional: false, options: [["", "any"], ["succeeded", "succeeded"], ["refused", "refused"], ["failed", "failed"]] },
-      { name: "from", label: "From", type: "datetime-local", value: values.from, optional: false },
-      { name: "to", label: "To", type: "datetime-local", value: values.to, optional: false },
+      { name: "since", label: "From", type: "datetime-local", value: values.since, optional: false },
+      { name: "until", label: "Before", type: "datetime-local", value: values.until, optional: false },
     ],
     submit: async (wanted) => { go(address(wanted)); },
   });
@@ -42,7 +40,9 @@ export async function show({ go }) {
     entries.length > 0
       ? table("Audit log", ["When", "Action", "Tenant", "Who", "Outcome", "Details"], entries.map(row))
       : h("p", { class: "quiet" }, "No entry fits."),
-    pager({ ...found, total: found.total ?? entries.length, limit: PAGE, offset }, (to) => go(address({ ...values, offset: to }))));
+    h("p", { class: "row" },
+      cursor ? h("a", { href: address(values) }, "Newest") : "",
+      found.next_cursor ? h("a", { href: address({ ...values, cursor: found.next_cursor }) }, "Older") : ""));
 }
 
 function row(entry) {

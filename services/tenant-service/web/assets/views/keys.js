@@ -7,12 +7,13 @@ import { form } from "/assets/form.js";
 export const SCOPES = [
   ["messages:send", "send messages"],
   ["messages:read", "read messages"],
+  ["templates:read", "read templates"],
 ];
 
 export async function keys({ id, reload }) {
   const base = path`/api/tenants/${id}/api-keys`;
   const found = await api(base);
-  const list = found.api_keys ?? found.keys ?? [];
+  const list = found.api_keys;
   const problem = problemPlace();
   const fresh = h("div", { "aria-live": "polite" });
   return [
@@ -42,7 +43,7 @@ export async function keys({ id, reload }) {
 
 function row(base, key, fresh, problem, reload) {
   const own = `${base}/${encodeURIComponent(key.key_id)}`;
-  const isOver = Boolean(key.revoked_at) || (key.expires_at && new Date(key.expires_at) < new Date());
+  const isOver = key.status === "expired" || key.status === "revoked";
   const rotate = async () => {
     if (!await confirm(`Rotate “${key.name}”?`, "A new key is made. The old one works for an hour more, so that programs can change over.", "Rotate")) return;
     const made = await api(`${own}/rotate`, { method: "POST", body: { overlap_seconds: 3600 } });
@@ -60,12 +61,12 @@ function row(base, key, fresh, problem, reload) {
     return button;
   };
   return h("tr", null,
-    h("td", null, key.name, " ", key.revoked_at ? badge("revoked", "bad") : ""),
-    h("td", null, h("code", null, `${key.prefix ?? key.key_prefix ?? key.key_id}…`)),
-    h("td", null, (key.scopes ?? []).join(", ")),
+    h("td", null, key.name, " ", key.status === "active" ? "" : badge(key.status, isOver ? "bad" : "warn")),
+    h("td", null, h("code", null, `${key.prefix}…${key.last4}`)),
+    h("td", null, key.scopes.join(", ")),
     h("td", { class: "tight" }, time(key.expires_at)),
     h("td", { class: "tight" }, time(key.last_used_at)),
-    h("td", null, isOver ? "" : h("span", { class: "row" }, label("Rotate", rotate, "quiet-button"), label("Revoke", revoke, "danger-quiet"))));
+    h("td", null, isOver ? "" : h("span", { class: "row" }, key.status === "active" ? label("Rotate", rotate, "quiet-button") : "", label("Revoke", revoke, "danger-quiet"))));
 }
 
 function reveal(place, key, reload) {
