@@ -8,8 +8,8 @@ use crate::{
     catalogue::{
         EventData, MessageAccepted, MessageDelivered, MessageFailed, MessageRead, MessageSent,
         SessionRefreshed, SessionRevoked, SessionStarted, TenantCreated, TenantDeleted,
-        TenantGenesysOrgMapped, TenantResumed, TenantSuspended, TenantUpdated,
-        TenantWhatsappConfigured, TenantWhatsappRemoved, TenantWhatsappTokenInvalid,
+        TenantGenesysCredentialsChanged, TenantGenesysOrgMapped, TenantResumed, TenantSuspended,
+        TenantUpdated, TenantWhatsappConfigured, TenantWhatsappRemoved, TenantWhatsappTokenInvalid,
         TenantWhatsappTokenRestored, UserProvisioned, UserRoleChanged, UserUpdated,
     },
     topology,
@@ -69,6 +69,7 @@ pub fn events() -> Vec<EventDescription> {
         EventDescription::of::<TenantResumed>(),
         EventDescription::of::<TenantDeleted>(),
         EventDescription::of::<TenantGenesysOrgMapped>(),
+        EventDescription::of::<TenantGenesysCredentialsChanged>(),
         EventDescription::of::<TenantWhatsappConfigured>(),
         EventDescription::of::<TenantWhatsappRemoved>(),
         EventDescription::of::<TenantWhatsappTokenInvalid>(),

@@ -66,6 +66,11 @@ event!(
     { tenant_id: TenantId, genesys_org_id: Option<String>, previous: Option<String>, }
 );
 event!(
+    /// A tenant's own OAuth clients of Genesys were written or removed.
+    TenantGenesysCredentialsChanged = "tenant.genesys_credentials.changed", subject tenant_id,
+    { tenant_id: TenantId, region: String, }
+);
+event!(
     /// A tenant's WhatsApp configuration was written.
     TenantWhatsappConfigured = "tenant.whatsapp.configured", subject tenant_id,
     {

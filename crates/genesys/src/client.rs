@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::answer::Answer;
 use crate::identity::{OrganizationWire, TokenWire, UserWire};
-use crate::{ErrorKind, GenesysError, Identity, Region, RetryPolicy};
+use crate::{ErrorKind, GenesysError, Identity, Organization, Region, RetryPolicy};
 
 /// Client of Genesys Cloud, for all regions. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -55,6 +55,21 @@ impl GenesysClient {
             None => self.get(region.api_url(&["tokens", "me"]), token).await?,
         };
         user.into_identity(organization, about_token)
+            .ok_or_else(|| GenesysError::new(ErrorKind::Protocol))
+    }
+
+    /// The organization that `token` acts in; a client's own token (client credentials) has no user
+    /// and can be asked for nothing else.
+    #[tracing::instrument(name = "genesys.organization", skip_all, fields(otel.kind = "client", genesys.region = region.name()))]
+    pub async fn organization(
+        &self,
+        region: &Region,
+        token: &SecretString,
+    ) -> Result<Organization, GenesysError> {
+        let url = region.api_url(&["organizations", "me"]);
+        let organization: OrganizationWire = self.get(url, token).await?;
+        organization
+            .into_organization()
             .ok_or_else(|| GenesysError::new(ErrorKind::Protocol))
     }
 

@@ -120,6 +120,22 @@ struct EntityRef {
     id: Option<String>,
 }
 
+impl OrganizationWire {
+    /// `None` without an id.
+    pub(crate) fn into_organization(self) -> Option<Organization> {
+        if self.id.is_empty() {
+            return None;
+        }
+        Some(Organization {
+            name: self.name.unwrap_or_else(|| self.id.clone()),
+            id: self.id,
+            third_party_org_name: self.third_party_org_name,
+            domain: self.domain,
+            state: self.state.unwrap_or(EntityState::Unknown),
+        })
+    }
+}
+
 impl UserWire {
     /// `None` when something is missing that every user has, or when the token is said to act in
     /// another organization than the one described.
@@ -130,7 +146,7 @@ impl UserWire {
     ) -> Option<Identity> {
         let id_of = |reference: Option<EntityRef>| reference.and_then(|entity| entity.id);
         let acts_in = id_of(token.organization);
-        if organization.id.is_empty() || acts_in.is_some_and(|id| id != organization.id) {
+        if acts_in.is_some_and(|id| id != organization.id) {
             return None;
         }
         let email = self
@@ -149,13 +165,7 @@ impl UserWire {
             roles: self
                 .authorization
                 .and_then(|authorization| authorization.roles),
-            organization: Organization {
-                name: organization.name.unwrap_or_else(|| organization.id.clone()),
-                id: organization.id,
-                third_party_org_name: organization.third_party_org_name,
-                domain: organization.domain,
-                state: organization.state.unwrap_or(EntityState::Unknown),
-            },
+            organization: organization.into_organization()?,
             home_organization_id: id_of(token.home_organization),
         })
     }

@@ -2,7 +2,7 @@
 //!
 //! * [`Region`] names the hosts; they come from an allow-list or from the operator, never from a
 //!   caller.
-//! * [`GenesysClient`] exchanges codes, refreshes and revokes tokens (once, never repeated) and
+//! * [`GenesysClient`] gets, refreshes and revokes tokens (once, never repeated) and
 //!   asks who the bearer is (repeated a few times when Genesys is busy).
 //! * [`RoleMap`] turns Genesys roles into a portal role.
 //!
@@ -19,6 +19,7 @@ mod oauth;
 mod region;
 mod retry;
 mod role_map;
+mod settings;
 
 pub use client::GenesysClient;
 pub use error::{ErrorKind, GenesysError};
@@ -27,3 +28,4 @@ pub use oauth::{AuthorizeRequest, OAuthClient, Pkce, Tokens, authorize_url, new_
 pub use region::{InvalidRegion, PlainHttp, Region};
 pub use retry::RetryPolicy;
 pub use role_map::RoleMap;
+pub use settings::{HostsSection, configured_region};

@@ -26,7 +26,7 @@ const STATE_BYTES: u32 = 32;
 /// Shortest lifetime that a client can be given; taken when an answer names none.
 const SHORTEST_LIFETIME: Duration = Duration::from_mins(5);
 
-/// An OAuth client of Genesys Cloud with the code grant.
+/// An OAuth client of Genesys Cloud. It has one grant, which it is given when it is made there.
 #[derive(Debug, Clone)]
 pub struct OAuthClient {
     /// Id of the client.
@@ -155,6 +155,23 @@ impl GenesysClient {
         let call = TokenCall::new(self, client);
         let result = oauth
             .exchange_refresh_token(&token)
+            .request_async(&|http| call.run(http))
+            .await;
+        call.finish(result)
+    }
+
+    /// Gets a token for the client itself (client credentials grant), with one request. There is no
+    /// user behind it and no refresh token with it.
+    #[tracing::instrument(name = "genesys.client_credentials", skip_all, fields(otel.kind = "client", genesys.region = region.name()))]
+    pub async fn client_credentials(
+        &self,
+        region: &Region,
+        client: &OAuthClient,
+    ) -> Result<Tokens, GenesysError> {
+        let oauth = token_client(region, client);
+        let call = TokenCall::new(self, client);
+        let result = oauth
+            .exchange_client_credentials()
             .request_async(&|http| call.run(http))
             .await;
         call.finish(result)

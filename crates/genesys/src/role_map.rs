@@ -55,6 +55,11 @@ impl RoleMap {
         Self { roles, otherwise }
     }
 
+    /// The built-in roles of Genesys Cloud by name, and what each gives.
+    pub fn built_in() -> impl Iterator<Item = (&'static str, Role)> {
+        DEFAULTS.iter().copied()
+    }
+
     /// The same map with these roles besides; a role that it knows already gets the new meaning.
     #[must_use]
     pub fn with_roles(mut self, roles: impl IntoIterator<Item = (String, Role)>) -> Self {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::Utc;
 use portal_auth::{ApiKey, ApiKeyDirectory, DirectoryUnavailable};
 use portal_service_kit::http_client::traced;
 use portal_types::TenantId;
@@ -14,7 +15,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::memory::Memory;
-use crate::model::ApiKeyRecord;
+use crate::model::{ApiKeyRecord, KnownKey};
 use crate::{CachePolicy, GenesysProfile, SendingProfile, TenantClientError, TenantRecord};
 
 /// Longest answer that is read.
@@ -40,7 +41,7 @@ struct Inner {
     by_org: Memory<String, TenantRecord>,
     profiles: Memory<TenantId, SendingProfile>,
     genesys: Memory<TenantId, GenesysProfile>,
-    api_keys: Memory<String, Arc<ApiKey>>,
+    api_keys: Memory<String, KnownKey>,
 }
 
 impl fmt::Debug for TenantClient {
@@ -126,7 +127,7 @@ impl TenantClient {
         self.inner.genesys.forget(|key, _| key == tenant_id).await;
         self.inner
             .api_keys
-            .forget(|_, key| key.is_none_or(|key| key.tenant_id == *tenant_id))
+            .forget(|_, known| known.is_none_or(|known| known.key.tenant_id == *tenant_id))
             .await;
     }
 }
@@ -137,10 +138,15 @@ impl ApiKeyDirectory for TenantClient {
         let digest = hex::encode(digest);
         let ask = self.inner.find_api_key(&digest);
         let found = self.inner.api_keys.get(&digest, ask).await;
-        found.map_err(|error| {
+        let known = found.map_err(|error| {
             tracing::warn!(%error, "an API key cannot be looked up");
             DirectoryUnavailable
-        })
+        })?;
+        // What is remembered may have been said before the key's end.
+        let now = Utc::now();
+        Ok(known
+            .filter(|known| known.expires_at.is_none_or(|end| end > now))
+            .map(|known| known.key))
     }
 }
 
@@ -164,13 +170,13 @@ impl Inner {
     }
 
     /// The digest goes into the body and not into the address: it is as good as a name.
-    async fn find_api_key(&self, digest: &str) -> Result<Option<Arc<ApiKey>>, TenantClientError> {
+    async fn find_api_key(&self, digest: &str) -> Result<Option<KnownKey>, TenantClientError> {
         let request = self
             .http
             .post(self.url(&["verify-api-key"]))
             .json(&serde_json::json!({ "digest": digest }));
         let found: Option<ApiKeyRecord> = self.call(request).await?;
-        Ok(found.map(|record| Arc::new(record.into())))
+        Ok(found.map(KnownKey::from))
     }
 
     fn url(&self, path: &[&str]) -> Url {

@@ -107,17 +107,30 @@ pub(crate) struct ApiKeyRecord {
     tenant_id: TenantId,
     /// Scopes that this version does not know open nothing here.
     scopes: Vec<String>,
+    #[serde(default)]
+    expires_at: Option<DateTime<Utc>>,
 }
 
-impl From<ApiKeyRecord> for ApiKey {
+/// A key, and until when what is remembered of it may be believed.
+#[derive(Clone)]
+pub(crate) struct KnownKey {
+    pub(crate) key: std::sync::Arc<ApiKey>,
+    pub(crate) expires_at: Option<DateTime<Utc>>,
+}
+
+impl From<ApiKeyRecord> for KnownKey {
     fn from(record: ApiKeyRecord) -> Self {
         let scopes = record.scopes.iter();
-        Self {
+        let key = ApiKey {
             key_id: record.key_id,
             tenant_id: record.tenant_id,
             scopes: scopes
                 .filter_map(|scope| scope.parse::<ApiScope>().ok())
                 .collect(),
+        };
+        Self {
+            key: key.into(),
+            expires_at: record.expires_at,
         }
     }
 }

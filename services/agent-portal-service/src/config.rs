@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use portal_genesys::{InvalidRegion, OAuthClient, PlainHttp, Region, RoleMap};
+use portal_genesys::{
+    HostsSection, InvalidRegion, OAuthClient, Region, RoleMap, configured_region,
+};
 use portal_service_kit::config::{
     self, ConfigError, DatabaseSection, HttpSection, Problems, RabbitMqSection, RedisSection,
     TelemetrySection, Validate, VaultSection, list,
@@ -271,33 +273,9 @@ pub struct ClientSection {
     pub client_secret: SecretString,
 }
 
-/// Addresses of a region.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HostsSection {
-    /// Of the login page, as browsers reach it.
-    pub login_url: Url,
-    /// Of the API, as we reach it.
-    pub api_url: Url,
-    /// Of the token endpoint, as we reach it.
-    pub token_url: Option<Url>,
-}
-
 impl GenesysSection {
     fn region(&self, name: &str) -> Result<Option<Region>, InvalidRegion> {
-        let Some(hosts) = self.hosts.get(name) else {
-            return Ok(Region::production(name));
-        };
-        let plain = if self.allow_plain_http {
-            PlainHttp::Everywhere
-        } else {
-            PlainHttp::LoopbackOnly
-        };
-        let region = Region::explicit(name, hosts.login_url.clone(), hosts.api_url.clone(), plain)?;
-        match &hosts.token_url {
-            Some(url) => region.with_token_base(url.clone(), plain).map(Some),
-            None => Ok(Some(region)),
-        }
+        configured_region(&self.hosts, name, self.allow_plain_http)
     }
 
     /// The regions with their OAuth clients, in the order in which they are offered.

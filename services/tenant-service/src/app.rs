@@ -12,6 +12,7 @@ use portal_events::Consumers;
 use portal_foundation::{
     Backing, run_to_end, signing_keys::KeyKeeper, spawn_loop, wait_for_schema,
 };
+use portal_genesys::{GenesysClient, RetryPolicy};
 use portal_service_kit::{
     health::Health,
     http_client::{self, ClientOptions},
@@ -34,6 +35,7 @@ use crate::{
     usecases::{
         Deps,
         admins::{AdminDesk, AdminSessionRows, Rules, SignInLimits, TokenKeys},
+        genesys_credentials::Genesys,
         limits::{Limit, Limiter},
         meta::Meta,
     },
@@ -81,6 +83,7 @@ impl App {
             revocations: revocations.clone(),
             waker: backing.waker.clone(),
             clock: Arc::new(SystemClock),
+            genesys: genesys(settings)?,
         };
         let keys = SigningKeys::pending();
         let own_keys = KeySource::Own(keys.clone());
@@ -208,6 +211,17 @@ fn bind(
     })
     .with_context(|| format!("cannot listen on {} (dashboard.bind)", page.bind))?;
     Ok((api, dashboard))
+}
+
+fn genesys(settings: &Settings) -> anyhow::Result<Genesys> {
+    let http = http_client::build(&ClientOptions {
+        timeout: Duration::from_millis(settings.genesys.timeout_ms),
+        ..ClientOptions::default()
+    })?;
+    Ok(Genesys {
+        client: GenesysClient::new(http, RetryPolicy::default()),
+        configured: Arc::new(settings.genesys.regions()),
+    })
 }
 
 fn state(

@@ -1,8 +1,9 @@
 //! The service's settings. Nothing else reads the environment.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use portal_auth::ServiceKeysSection;
+use portal_genesys::{HostsSection, Region, configured_region};
 use portal_service_kit::config::{
     self, ConfigError, DatabaseSection, HttpSection, Problems, RabbitMqSection, RedisSection,
     TelemetrySection, Validate, VaultSection,
@@ -26,6 +27,7 @@ pub struct Settings {
     pub vault: VaultSection,
     pub service_keys: ServiceKeysSection,
     pub admin: AdminSection,
+    pub genesys: GenesysSection,
     pub limits: LimitsSection,
     pub meta: MetaSection,
     pub telemetry: TelemetrySection,
@@ -82,6 +84,41 @@ impl MetaSection {
     }
 }
 
+/// Genesys Cloud.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GenesysSection {
+    pub allow_plain_http: bool,
+    pub timeout_ms: u64,
+    /// Addresses of regions that are not Genesys' own.
+    #[serde(default)]
+    pub hosts: BTreeMap<String, HostsSection>,
+}
+
+impl GenesysSection {
+    /// The regions that are not Genesys' own, by name.
+    pub fn regions(&self) -> BTreeMap<String, Region> {
+        let names = self.hosts.keys();
+        names
+            .filter_map(|name| {
+                let region = configured_region(&self.hosts, name, self.allow_plain_http);
+                Some((name.clone(), region.ok().flatten()?))
+            })
+            .collect()
+    }
+}
+
+impl Validate for GenesysSection {
+    fn validate(&self, problems: &mut Problems) {
+        problems.require_within("timeout_ms", self.timeout_ms, 100..=60_000);
+        for name in self.hosts.keys() {
+            if let Err(error) = configured_region(&self.hosts, name, self.allow_plain_http) {
+                problems.add(&format!("hosts.{name}"), &error.to_string());
+            }
+        }
+    }
+}
+
 /// How often somebody may ask.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -101,9 +138,7 @@ impl Settings {
     }
 
     /// As [`Settings::load`], with a given environment.
-    pub fn load_from(
-        environment: &std::collections::BTreeMap<String, String>,
-    ) -> Result<Self, ConfigError> {
+    pub fn load_from(environment: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
         config::load_from(crate::ENV_PREFIX, DEFAULTS, environment)
     }
 
@@ -123,6 +158,7 @@ impl Validate for Settings {
         problems.section("vault", &self.vault);
         problems.section("service_keys", &self.service_keys);
         problems.section("admin", &self.admin);
+        problems.section("genesys", &self.genesys);
         problems.section("limits", &self.limits);
         problems.section("meta", &self.meta);
         problems.section("telemetry", &self.telemetry);
@@ -185,8 +221,6 @@ impl Validate for LimitsSection {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     #[test]

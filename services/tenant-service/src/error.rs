@@ -42,7 +42,17 @@ impl From<TenantError> for ApiError {
                 "WHATSAPP_CONFIG_NOT_FOUND",
                 "The tenant has no WhatsApp configuration; write one with PUT.",
             ),
+            TenantError::NoCredentials => Self::not_found(
+                "GENESYS_CREDENTIALS_NOT_FOUND",
+                "The tenant has no such Genesys credentials; write them with PUT.",
+            ),
+            TenantError::NoApiKey => Self::not_found("API_KEY_NOT_FOUND", "API key not found"),
+            TenantError::ApiKeyOver => Self::conflict(
+                "API_KEY_NOT_ACTIVE",
+                "The API key has ended or has a successor already; make a new one.",
+            ),
             TenantError::Db(error) => database(error),
+            TenantError::Random(error) => Self::internal(error),
             TenantError::Vault(error) => Self::internal(error),
         }
     }

@@ -259,3 +259,61 @@ async fn genesys_down_is_unavailable_however_it_is_down() {
         .unwrap();
     world.sandbox.stop().await;
 }
+
+fn machine(id: &str, secret: &str) -> OAuthClient {
+    OAuthClient {
+        client_id: id.to_owned(),
+        client_secret: Some(secret.into()),
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_its_own_right_knows_its_organization_and_nobody() {
+    let world = World::start();
+    for (id, secret, org) in [
+        (
+            seed::ACME_CC_CLIENT_ID,
+            seed::ACME_CC_CLIENT_SECRET,
+            seed::ACME_ORG_ID,
+        ),
+        (
+            seed::GLOBEX_CC_CLIENT_ID,
+            seed::GLOBEX_CC_CLIENT_SECRET,
+            seed::GLOBEX_ORG_ID,
+        ),
+    ] {
+        let oauth = machine(id, secret);
+        let tokens = client().client_credentials(&world.region, &oauth).await;
+        let tokens = tokens.unwrap();
+        assert!(tokens.refresh_token.is_none());
+        let found = client()
+            .organization(&world.region, &tokens.access_token)
+            .await
+            .unwrap();
+        assert_eq!((found.id.as_str(), found.state), (org, EntityState::Active));
+    }
+    world.sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_gets_no_token_by_a_wrong_secret_or_another_grant() {
+    let world = World::start();
+    let ask = async |oauth: &OAuthClient| {
+        let refused = client().client_credentials(&world.region, oauth).await;
+        refused.map(|_tokens| ()).unwrap_err()
+    };
+    let wrong = ask(&machine(seed::ACME_CC_CLIENT_ID, "wrong")).await;
+    assert_eq!(
+        (wrong.kind, wrong.code.as_deref()),
+        (ErrorKind::InvalidClient, Some("invalid_client"))
+    );
+    let other = ask(&confidential()).await;
+    assert_eq!(
+        (other.kind, other.code.as_deref()),
+        (ErrorKind::InvalidClient, Some("unauthorized_client"))
+    );
+    world.sandbox.set_genesys_outage(Outage::Unavailable);
+    let good = machine(seed::ACME_CC_CLIENT_ID, seed::ACME_CC_CLIENT_SECRET);
+    assert_eq!(ask(&good).await.kind, ErrorKind::Unavailable);
+    world.sandbox.stop().await;
+}

@@ -2,9 +2,9 @@
 
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
-use portal_auth::{Caller, Guarded};
+use portal_auth::{Guarded, TenantCaller};
 use portal_service_kit::{ApiError, http::ValidPath};
-use portal_types::{ConversationId, MessageId, TenantId};
+use portal_types::{ApiScope, ConversationId, MessageId, TenantId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -169,7 +169,8 @@ impl TryFrom<MessageStory> for MessageView {
     responses(
         (status = 200, description = "The message", body = MessageView),
         (status = 400, description = "The id is not a UUID"),
-        (status = 401, description = "The token is missing, expired or revoked"),
+        (status = 401, description = "The token or API key is missing, expired or revoked"),
+        (status = 403, description = "The API key lacks the scope messages:read"),
         (status = 404, description = "The organization has no such message"),
         (status = 503, description = "The message cannot be read just now"),
     ),
@@ -177,10 +178,11 @@ impl TryFrom<MessageStory> for MessageView {
 )]
 #[get("/api/messages/{message_id}")]
 pub(crate) async fn get_message(
-    Guarded(caller, ValidPath(id)): Guarded<Caller, ValidPath<MessageId>>,
+    Guarded(caller, ValidPath(id)): Guarded<TenantCaller, ValidPath<MessageId>>,
     state: web::Data<AppState>,
 ) -> Result<web::Json<MessageView>, ApiError> {
-    let story = find_message(&state.db, &caller.tenant_id, id)
+    caller.require_scope(ApiScope::MessagesRead)?;
+    let story = find_message(&state.db, caller.tenant_id(), id)
         .await
         .map_err(from_db)?
         .ok_or_else(|| {

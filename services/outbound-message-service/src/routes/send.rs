@@ -5,12 +5,13 @@ use actix_web::{
     http::{StatusCode, header},
     post, web,
 };
-use portal_auth::{Caller, Guarded};
+use portal_auth::{Guarded, TenantCaller};
 use portal_events::{EventContext, catalogue::SentBy};
 use portal_service_kit::{
     ApiError, FieldErrors,
     http::{RequestId, ValidJson},
 };
+use portal_types::ApiScope;
 
 use crate::{
     domain::{Draft, SendTextRequest},
@@ -38,8 +39,8 @@ const MAX_KEY_CHARS: usize = 255;
                 ("Idempotent-Replayed" = bool, description = "Present when the key was used before"),
             )),
         (status = 400, description = "Some fields cannot be used; all of them are named"),
-        (status = 401, description = "The token is missing, expired or revoked"),
-        (status = 403, description = "The organization is suspended"),
+        (status = 401, description = "The token or API key is missing, expired or revoked"),
+        (status = 403, description = "The organization is suspended, or the API key lacks the scope messages:send"),
         (status = 409, description = "The organization has no WhatsApp configuration"),
         (status = 413, description = "The body is too large"),
         (status = 415, description = "The body is not JSON"),
@@ -50,19 +51,17 @@ const MAX_KEY_CHARS: usize = 255;
 )]
 #[post("/api/messages/send")]
 pub(crate) async fn send_text(
-    Guarded(caller, ValidJson(body)): Guarded<Caller, ValidJson<SendTextRequest>>,
+    Guarded(caller, ValidJson(body)): Guarded<TenantCaller, ValidJson<SendTextRequest>>,
     state: web::Data<AppState>,
     request_id: RequestId,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
+    caller.require_scope(ApiScope::MessagesSend)?;
     let idempotency = idempotency_key(&request, &body)?;
     let draft = Draft::try_from(body).map_err(|fields| ApiError::validation(&fields))?;
     let command = AcceptMessage {
-        tenant: caller.tenant_id,
-        sent_by: SentBy {
-            kind: "user".to_owned(),
-            id: caller.user_id.to_string(),
-        },
+        tenant: caller.tenant_id().clone(),
+        sent_by: sent_by(&caller),
         draft,
         idempotency,
         context: EventContext::current(Some(request_id.as_str().to_owned())),
@@ -77,6 +76,17 @@ pub(crate) async fn send_text(
         response.insert_header((IDEMPOTENT_REPLAYED, "true"));
     }
     Ok(response.json(acceptance.answer))
+}
+
+fn sent_by(caller: &TenantCaller) -> SentBy {
+    let (kind, id) = match caller {
+        TenantCaller::User(person) => ("user", person.user_id.to_string()),
+        TenantCaller::ApiKey(key) => ("api_key", key.key_id.to_string()),
+    };
+    SentBy {
+        kind: kind.to_owned(),
+        id,
+    }
 }
 
 fn idempotency_key(

@@ -10,6 +10,7 @@
 )]
 
 mod accept;
+mod api_keys;
 mod authentication;
 mod crash;
 mod deliver;

@@ -19,6 +19,8 @@ use secrecy::ExposeSecret as _;
 pub(crate) const ISSUER: &str = "agent-portal-service";
 pub(crate) const AUDIENCE: &str = "agent-portal";
 
+/// API keys by digest, as tenant-service tells of them.
+type Keys = Arc<Mutex<HashMap<String, serde_json::Value>>>;
 type Profiles = Arc<Mutex<HashMap<String, SendingProfile>>>;
 
 /// A server on a free port with both sisters' doors.
@@ -26,21 +28,40 @@ pub(crate) struct Sisters {
     pub(crate) url: String,
     pub(crate) issuer: Issuer,
     profiles: Profiles,
+    keys: Keys,
 }
 
 impl Sisters {
     pub(crate) fn start() -> Self {
         let issuer = new_issuer(ISSUER, AUDIENCE);
         let profiles = Profiles::default();
+        let keys = Keys::default();
         let (jwks, shared) = (issuer.keys().jwks(), Arc::clone(&profiles));
+        let all_keys = Arc::clone(&keys);
         let server = HttpServer::new(move || {
             let (jwks, shared) = (jwks.clone(), Arc::clone(&shared));
+            let all_keys = Arc::clone(&all_keys);
             App::new()
                 .route(
                     "/.well-known/jwks.json",
                     web::get().to(move || {
                         let jwks = jwks.clone();
                         async move { HttpResponse::Ok().json(jwks) }
+                    }),
+                )
+                .route(
+                    "/api/tenants/verify-api-key",
+                    web::post().to(move |body: web::Json<serde_json::Value>| {
+                        let digest = body["digest"].as_str().unwrap().to_owned();
+                        let found = all_keys.lock().unwrap().get(&digest).cloned();
+                        async move {
+                            match found {
+                                Some(key) => HttpResponse::Ok().json(key),
+                                None => HttpResponse::NotFound().json(serde_json::json!({
+                                    "error": {"code": "API_KEY_NOT_FOUND", "message": "none"}
+                                })),
+                            }
+                        }
                     }),
                 )
                 .route(
@@ -68,6 +89,7 @@ impl Sisters {
             url,
             issuer,
             profiles,
+            keys,
         }
     }
 
@@ -80,6 +102,23 @@ impl Sisters {
 
     pub(crate) fn change(&self, tenant: &str, change: impl FnOnce(&mut SendingProfile)) {
         change(self.profiles.lock().unwrap().get_mut(tenant).unwrap());
+    }
+
+    /// A new API key of a tenant; answers its id and itself.
+    pub(crate) fn api_key(&self, tenant: &str, scopes: &[&str]) -> (uuid::Uuid, String) {
+        let key = portal_auth::random_token("sk_").unwrap();
+        let (id, key) = (uuid::Uuid::now_v7(), key.expose_secret().to_owned());
+        let record = serde_json::json!({
+            "key_id": id, "tenant_id": tenant, "scopes": scopes, "expires_at": null,
+        });
+        let digest = portal_auth::sha256_hex(&key);
+        self.keys.lock().unwrap().insert(digest, record);
+        (id, key)
+    }
+
+    /// No API key is valid any more.
+    pub(crate) fn forget_api_keys(&self) {
+        self.keys.lock().unwrap().clear();
     }
 
     /// A signed-in agent's token.

@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr};
 use chrono::{DateTime, Utc};
 use portal_types::TenantId;
 
+use super::role_map::MappedRole;
+
 /// Whether a tenant works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::AsRefStr)]
 #[strum(serialize_all = "snake_case")]
@@ -106,6 +108,14 @@ pub(crate) struct Tenant {
     pub(crate) genesys_org_id: Option<String>,
     pub(crate) genesys_region: Option<String>,
     pub(crate) whatsapp_configured: bool,
+    /// Requests a minute of all its people and keys; `None` is the deployment's default.
+    pub(crate) rate_limit: Option<u32>,
+    /// Whether people of other organizations may work in this one.
+    pub(crate) allow_trustees: bool,
+    /// Of people none of whose Genesys roles is in the map.
+    pub(crate) unmapped_role: MappedRole,
+    /// Minutes between two syncs of its people; 0 is never, `None` the deployment's default.
+    pub(crate) user_sync_minutes: Option<u32>,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,
     pub(crate) deleted_at: Option<DateTime<Utc>>,
@@ -125,16 +135,44 @@ pub(crate) struct NewTenant {
 pub(crate) struct TenantChanges {
     pub(crate) name: Option<TenantName>,
     pub(crate) status: Option<TenantStatus>,
-    pub(crate) genesys_region: RegionChange,
+    pub(crate) settings: SettingsChanges,
 }
 
-/// What is to become of a tenant's region.
+/// What is to be changed of a tenant's settings.
 #[derive(Debug, Clone, Default)]
-pub(crate) enum RegionChange {
+pub(crate) struct SettingsChanges {
+    pub(crate) genesys_region: Change<GenesysRegion>,
+    pub(crate) rate_limit: Change<u32>,
+    pub(crate) allow_trustees: Option<bool>,
+    pub(crate) user_sync_minutes: Change<u32>,
+}
+
+/// What is to become of something that a tenant may also not have.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Change<T> {
     #[default]
     Keep,
-    Set(Option<GenesysRegion>),
+    Set(Option<T>),
 }
+
+impl<T> Change<T> {
+    /// What it is to be, if that differs from what it is.
+    pub(crate) fn from_present<P: PartialEq + ?Sized>(
+        self,
+        present: Option<&P>,
+        shown: impl Fn(&T) -> &P,
+    ) -> Option<Option<T>> {
+        match self {
+            Self::Keep => None,
+            Self::Set(new) => (new.as_ref().map(shown) != present).then_some(new),
+        }
+    }
+}
+
+/// Requests a minute that a tenant can be limited to.
+pub(crate) const RATE_LIMITS: std::ops::RangeInclusive<u32> = 1..=1_000_000;
+/// The longest time between two syncs of a tenant's people: a week.
+pub(crate) const MAX_SYNC_MINUTES: u32 = 10_080;
 
 /// Which tenants a list shows.
 #[derive(Debug, Clone, Default)]
@@ -147,7 +185,7 @@ pub(crate) struct TenantFilter {
 }
 
 /// Ids that would hide paths of the API.
-const RESERVED_IDS: [&str; 2] = ["by-genesys-org", "import"];
+const RESERVED_IDS: [&str; 3] = ["by-genesys-org", "import", "verify-api-key"];
 
 /// A tenant id that may be given to a new tenant.
 pub(crate) fn new_tenant_id(value: &str) -> Result<TenantId, BadText> {
@@ -195,7 +233,7 @@ mod tests {
     #[test]
     fn ids_do_not_hide_paths() {
         assert!(new_tenant_id("acme_corp").is_ok());
-        for bad in ["by-genesys-org", "import", "", "a/b"] {
+        for bad in ["by-genesys-org", "import", "verify-api-key", "", "a/b"] {
             assert!(new_tenant_id(bad).is_err(), "{bad:?}");
         }
     }

@@ -2,9 +2,13 @@
 
 mod admin_auth;
 mod admin_me;
+mod api_keys;
 mod audit;
 pub(crate) mod dashboard;
 mod genesys;
+mod genesys_credentials;
+mod genesys_profile;
+mod role_map;
 mod tenants;
 mod views;
 mod whatsapp;
@@ -29,6 +33,7 @@ use crate::usecases::OpContext;
         (name = "tenants", description = "Tenants; for platform administrators"),
         (name = "genesys", description = "Genesys organizations"),
         (name = "whatsapp", description = "WhatsApp configurations"),
+        (name = "api-keys", description = "Keys of tenants' other systems"),
         (name = "admin", description = "Platform administrators"),
     )
 )]
@@ -40,6 +45,18 @@ pub fn configure(config: &mut ServiceConfig<'_>) {
         // Before the paths that begin with a tenant's id.
         .service(genesys::find_tenant_by_genesys_org)
         .service(genesys::map_genesys_org)
+        .service(genesys_credentials::write_genesys_credentials)
+        .service(genesys_credentials::list_genesys_credentials)
+        .service(genesys_credentials::remove_genesys_credentials)
+        .service(genesys_credentials::verify_genesys_credentials)
+        .service(genesys_profile::get_genesys_profile)
+        .service(role_map::get_role_map)
+        .service(role_map::write_role_map)
+        .service(api_keys::verify_api_key)
+        .service(api_keys::create_api_key)
+        .service(api_keys::list_api_keys)
+        .service(api_keys::revoke_api_key)
+        .service(api_keys::rotate_api_key)
         .service(tenants::create_tenant)
         .service(tenants::list_tenants)
         .service(tenants::get_tenant)

@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     domain::tenant::{
-        NewTenant, RegionChange, TenantChanges, TenantFilter, TenantStatus, new_tenant_id,
+        Change, MAX_SYNC_MINUTES, NewTenant, RATE_LIMITS, SettingsChanges, TenantChanges,
+        TenantFilter, TenantStatus, new_tenant_id,
     },
     state::Started,
     usecases,
@@ -183,6 +184,16 @@ pub(super) struct UpdateTenantRequest {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     genesys_region: Patch<String>,
+    /// Requests a minute of all the tenant's people and keys; `null` is the deployment's default
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000_000)]
+    rate_limit: Patch<u32>,
+    /// Whether people of other organizations may work in this one
+    allow_trustees: Option<bool>,
+    /// Minutes between two syncs of its people; 0 is never, `null` the deployment's default
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, maximum = 10_080)]
+    user_sync_minutes: Patch<u32>,
 }
 
 impl TryFrom<UpdateTenantRequest> for TenantChanges {
@@ -200,21 +211,42 @@ impl TryFrom<UpdateTenantRequest> for TenantChanges {
                 .filter(|status| *status != TenantStatus::Deleted);
             errors.check("status", status.ok_or("must be active or suspended"))
         });
-        let genesys_region = match request.genesys_region {
-            Patch::Keep => RegionChange::Keep,
-            Patch::Clear => RegionChange::Set(None),
-            Patch::Set(region) => RegionChange::Set(errors.check("genesys_region", region.parse())),
-        };
+        let genesys_region = change(request.genesys_region, |region| {
+            errors.check("genesys_region", region.parse())
+        });
+        let rate_limit = change(request.rate_limit, |limit| {
+            let fits = RATE_LIMITS.contains(&limit);
+            let limit = fits.then_some(limit).ok_or("must be 1 to 1000000, or null");
+            errors.check("rate_limit", limit)
+        });
+        let user_sync_minutes = change(request.user_sync_minutes, |minutes| {
+            let fits = minutes <= MAX_SYNC_MINUTES;
+            let minutes = fits.then_some(minutes).ok_or("must be 0 to 10080, or null");
+            errors.check("user_sync_minutes", minutes)
+        });
         errors.into_result()?;
         Ok(Self {
             name,
             status,
-            genesys_region,
+            settings: SettingsChanges {
+                genesys_region,
+                rate_limit,
+                allow_trustees: request.allow_trustees,
+                user_sync_minutes,
+            },
         })
     }
 }
 
-/// Changes a tenant's name, region or status.
+fn change<F, T>(patch: Patch<F>, read: impl FnOnce(F) -> Option<T>) -> Change<T> {
+    match patch {
+        Patch::Keep => Change::Keep,
+        Patch::Clear => Change::Set(None),
+        Patch::Set(value) => Change::Set(read(value)),
+    }
+}
+
+/// Changes a tenant's name, settings or status.
 #[utoipa::path(
     tag = "tenants",
     security(("bearer" = [])),

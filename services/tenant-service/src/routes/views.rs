@@ -21,6 +21,12 @@ pub(super) struct TenantView {
     genesys_org_id: Option<String>,
     genesys_region: Option<String>,
     whatsapp_configured: bool,
+    /// Requests a minute of all its people and keys; `null` is the deployment's default
+    rate_limit: Option<u32>,
+    /// Whether people of other organizations may work in this one
+    allow_trustees: bool,
+    /// Minutes between two syncs of its people; 0 is never, `null` the deployment's default
+    user_sync_minutes: Option<u32>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     deleted_at: Option<DateTime<Utc>>,
@@ -35,6 +41,9 @@ impl From<Tenant> for TenantView {
             genesys_org_id: tenant.genesys_org_id,
             genesys_region: tenant.genesys_region,
             whatsapp_configured: tenant.whatsapp_configured,
+            rate_limit: tenant.rate_limit,
+            allow_trustees: tenant.allow_trustees,
+            user_sync_minutes: tenant.user_sync_minutes,
             created_at: tenant.created_at,
             updated_at: tenant.updated_at,
             deleted_at: tenant.deleted_at,
@@ -146,6 +155,8 @@ pub(super) struct SendingProfileView {
     status: String,
     genesys_org_id: Option<String>,
     genesys_region: Option<String>,
+    /// Requests a minute of all its people and keys; `null` is the deployment's default
+    rate_limit: Option<u32>,
     whatsapp: Option<SendingAccountView>,
 }
 
@@ -187,6 +198,7 @@ impl From<SendingProfile> for SendingProfileView {
             status: profile.tenant.status.as_str().to_owned(),
             genesys_org_id: profile.tenant.genesys_org_id,
             genesys_region: profile.tenant.genesys_region,
+            rate_limit: profile.tenant.rate_limit,
             whatsapp,
         }
     }

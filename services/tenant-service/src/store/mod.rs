@@ -2,7 +2,10 @@
 
 pub(crate) mod admin_sessions;
 pub(crate) mod admins;
+pub(crate) mod api_keys;
 pub(crate) mod audit;
+pub(crate) mod genesys_credentials;
+pub(crate) mod role_mappings;
 pub(crate) mod tenants;
 pub(crate) mod whatsapp_accounts;
 pub(crate) mod whatsapp_signups;

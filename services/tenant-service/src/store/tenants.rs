@@ -8,6 +8,7 @@ use portal_service_kit::http::Page;
 use portal_types::TenantId;
 
 use super::word;
+use crate::domain::role_map::MappedRole;
 use crate::domain::tenant::{
     GenesysOrgId, GenesysRegion, NewTenant, Tenant, TenantFilter, TenantName, TenantStatus,
 };
@@ -25,6 +26,10 @@ struct TenantRow {
     status: String,
     genesys_org_id: Option<String>,
     genesys_region: Option<String>,
+    rate_limit: Option<i32>,
+    allow_trustees: bool,
+    unmapped_role: String,
+    user_sync_minutes: Option<i32>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     deleted_at: Option<DateTime<Utc>>,
@@ -40,11 +45,22 @@ impl TenantRow {
             genesys_org_id: self.genesys_org_id,
             genesys_region: self.genesys_region,
             whatsapp_configured,
+            rate_limit: count("tenants.rate_limit", self.rate_limit)?,
+            allow_trustees: self.allow_trustees,
+            unmapped_role: word("tenants.unmapped_role", &self.unmapped_role)?,
+            user_sync_minutes: count("tenants.user_sync_minutes", self.user_sync_minutes)?,
             created_at: self.created_at,
             updated_at: self.updated_at,
             deleted_at: self.deleted_at,
         })
     }
+}
+
+fn count(column: &str, value: Option<i32>) -> Result<Option<u32>, DbError> {
+    let negative = |_| DbError::Corrupt(format!("{column} is negative"));
+    value
+        .map(|value| value.try_into().map_err(negative))
+        .transpose()
 }
 
 /// Adds a tenant.
@@ -142,6 +158,58 @@ pub(crate) fn update_region(
     touch(tx, id)?;
     diesel::update(tenants::table.find(id.as_str()))
         .set(tenants::genesys_region.eq(region.map(GenesysRegion::as_str)))
+        .execute(tx.conn())?;
+    Ok(())
+}
+
+/// Changes how many requests a minute a tenant may make.
+pub(crate) fn update_rate_limit(
+    tx: &mut Tx<'_>,
+    id: &TenantId,
+    limit: Option<u32>,
+) -> Result<(), DbError> {
+    touch(tx, id)?;
+    diesel::update(tenants::table.find(id.as_str()))
+        .set(tenants::rate_limit.eq(limit.map(u32::cast_signed)))
+        .execute(tx.conn())?;
+    Ok(())
+}
+
+/// Changes whether people of other organizations may work in a tenant's.
+pub(crate) fn update_allow_trustees(
+    tx: &mut Tx<'_>,
+    id: &TenantId,
+    allow: bool,
+) -> Result<(), DbError> {
+    touch(tx, id)?;
+    diesel::update(tenants::table.find(id.as_str()))
+        .set(tenants::allow_trustees.eq(allow))
+        .execute(tx.conn())?;
+    Ok(())
+}
+
+/// Changes how often a tenant's people are synced.
+pub(crate) fn update_sync_minutes(
+    tx: &mut Tx<'_>,
+    id: &TenantId,
+    minutes: Option<u32>,
+) -> Result<(), DbError> {
+    touch(tx, id)?;
+    diesel::update(tenants::table.find(id.as_str()))
+        .set(tenants::user_sync_minutes.eq(minutes.map(u32::cast_signed)))
+        .execute(tx.conn())?;
+    Ok(())
+}
+
+/// Changes the role of people none of whose Genesys roles is in a tenant's map.
+pub(crate) fn update_unmapped_role(
+    tx: &mut Tx<'_>,
+    id: &TenantId,
+    role: MappedRole,
+) -> Result<(), DbError> {
+    touch(tx, id)?;
+    diesel::update(tenants::table.find(id.as_str()))
+        .set(tenants::unmapped_role.eq(role.as_str()))
         .execute(tx.conn())?;
     Ok(())
 }

@@ -1,9 +1,13 @@
 //! What the service does, one file per subject. Every change commits its events and its audit entry.
 
 pub(crate) mod admins;
+pub(crate) mod api_keys;
 pub(crate) mod audit_trail;
+pub(crate) mod genesys_credentials;
+pub(crate) mod genesys_profile;
 pub(crate) mod limits;
 pub(crate) mod meta;
+pub(crate) mod role_map;
 pub(crate) mod tenants;
 pub(crate) mod whatsapp_accounts;
 pub(crate) mod whatsapp_signup;
@@ -21,6 +25,8 @@ use portal_types::Clock;
 use portal_vault::{Vault, VaultError};
 use serde_json::Value;
 
+use self::genesys_credentials::Genesys;
+
 /// What use cases work with.
 #[derive(Clone)]
 pub(crate) struct Deps {
@@ -29,6 +35,7 @@ pub(crate) struct Deps {
     pub(crate) revocations: Revocations,
     pub(crate) waker: RelayWaker,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) genesys: Genesys,
 }
 
 /// Who asks, and by which request: carried into audit entries and events.
@@ -92,8 +99,16 @@ pub(crate) enum TenantError {
     NumberTaken,
     #[error("the tenant has no WhatsApp configuration")]
     NotConfigured,
+    #[error("the tenant has no such Genesys credentials")]
+    NoCredentials,
+    #[error("the tenant has no such API key")]
+    NoApiKey,
+    #[error("the API key was ended or replaced before")]
+    ApiKeyOver,
     #[error("the database failed")]
     Db(#[source] DbError),
+    #[error("the machine gives no random numbers")]
+    Random(#[source] anyhow::Error),
     #[error("a token could not be sealed")]
     Vault(#[from] VaultError),
 }

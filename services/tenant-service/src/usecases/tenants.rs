@@ -1,6 +1,6 @@
 //! Tenants: made, found, changed, suspended, deleted.
 
-use portal_db::{CrossTenantPath, Scope, Tx, audit, audit::Outcome};
+use portal_db::{CrossTenantPath, DbError, Scope, Tx, audit, audit::Outcome};
 use portal_events::catalogue::{
     TenantCreated, TenantDeleted, TenantGenesysOrgMapped, TenantResumed, TenantSuspended,
     TenantUpdated,
@@ -13,14 +13,14 @@ use tracing::instrument;
 use super::{Deps, OpContext, TenantError};
 use crate::{
     domain::tenant::{
-        GenesysOrgId, GenesysRegion, NewTenant, RegionChange, Tenant, TenantChanges, TenantFilter,
-        TenantStatus,
+        GenesysOrgId, GenesysRegion, NewTenant, SettingsChanges, Tenant, TenantChanges,
+        TenantFilter, TenantStatus,
     },
     events::produced::Producer,
     store,
 };
 
-const DIRECTORY: Scope = Scope::CrossTenant(CrossTenantPath::TenantDirectory);
+pub(super) const DIRECTORY: Scope = Scope::CrossTenant(CrossTenantPath::TenantDirectory);
 
 /// Makes a tenant.
 #[instrument(name = "usecase.create_tenant", skip_all, fields(tenant.id = %new.tenant_id))]
@@ -114,26 +114,14 @@ pub(crate) async fn update_tenant(
                 store::tenants::update_name(tx, &id, &name)?;
                 fields.push("name".to_owned());
             }
-            if let RegionChange::Set(region) = changes.genesys_region {
-                let region = region.as_ref();
-                if region.map(GenesysRegion::as_str) != before.genesys_region.as_deref() {
-                    store::tenants::update_region(tx, &id, region)?;
-                    fields.push("genesys_region".to_owned());
-                }
-            }
+            fields.extend(change_settings(tx, &before, changes.settings)?);
             let status = changes.status.filter(|status| *status != before.status);
             if let Some(status) = status {
                 store::tenants::update_status(tx, &id, status)?;
             }
             let after = get(tx, &id)?;
             if !fields.is_empty() {
-                let updated = TenantUpdated {
-                    tenant_id: id.clone(),
-                    name: after.name.clone(),
-                    status: after.status.as_str().to_owned(),
-                    changed: fields.clone(),
-                };
-                producer.append(tx, &id, &updated)?;
+                producer.append(tx, &id, &updated(&after, fields.clone()))?;
             }
             if status.is_some() {
                 tell_status(tx, &producer, &after)?;
@@ -245,7 +233,54 @@ pub(super) fn lock_living(tx: &mut Tx<'_>, id: &TenantId) -> Result<Tenant, Tena
     }
 }
 
-fn mapped(tenant: &Tenant, previous: Option<String>) -> TenantGenesysOrgMapped {
+/// Changes what differs, and names it.
+fn change_settings(
+    tx: &mut Tx<'_>,
+    before: &Tenant,
+    changes: SettingsChanges,
+) -> Result<Vec<String>, DbError> {
+    let id = &before.tenant_id;
+    let mut changed = Vec::new();
+    let present = before.genesys_region.as_deref();
+    if let Some(region) = changes
+        .genesys_region
+        .from_present(present, GenesysRegion::as_str)
+    {
+        store::tenants::update_region(tx, id, region.as_ref())?;
+        changed.push("genesys_region".to_owned());
+    }
+    let present = before.rate_limit.as_ref();
+    if let Some(limit) = changes.rate_limit.from_present(present, |limit| limit) {
+        store::tenants::update_rate_limit(tx, id, limit)?;
+        changed.push("rate_limit".to_owned());
+    }
+    let allow = changes.allow_trustees;
+    if let Some(allow) = allow.filter(|allow| *allow != before.allow_trustees) {
+        store::tenants::update_allow_trustees(tx, id, allow)?;
+        changed.push("allow_trustees".to_owned());
+    }
+    let present = before.user_sync_minutes.as_ref();
+    if let Some(minutes) = changes
+        .user_sync_minutes
+        .from_present(present, |minutes| minutes)
+    {
+        store::tenants::update_sync_minutes(tx, id, minutes)?;
+        changed.push("user_sync_minutes".to_owned());
+    }
+    Ok(changed)
+}
+
+/// The event that something about a tenant changed.
+pub(super) fn updated(tenant: &Tenant, changed: Vec<String>) -> TenantUpdated {
+    TenantUpdated {
+        tenant_id: tenant.tenant_id.clone(),
+        name: tenant.name.clone(),
+        status: tenant.status.as_str().to_owned(),
+        changed,
+    }
+}
+
+pub(super) fn mapped(tenant: &Tenant, previous: Option<String>) -> TenantGenesysOrgMapped {
     TenantGenesysOrgMapped {
         tenant_id: tenant.tenant_id.clone(),
         genesys_org_id: tenant.genesys_org_id.clone(),

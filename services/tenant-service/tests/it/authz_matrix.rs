@@ -25,7 +25,7 @@ pub(crate) enum Door {
     Login,
 }
 
-pub(crate) const OPERATIONS: [(&str, &str, Door); 29] = [
+pub(crate) const OPERATIONS: [(&str, &str, Door); 41] = [
     ("post", "/api/tenants", Door::Admin),
     ("get", "/api/tenants", Door::Admin),
     ("get", "/api/tenants/{tenant_id}", Door::Admin),
@@ -69,6 +69,46 @@ pub(crate) const OPERATIONS: [(&str, &str, Door); 29] = [
         "get",
         "/api/tenants/{tenant_id}/sending-profile",
         Door::Service,
+    ),
+    (
+        "get",
+        "/api/tenants/{tenant_id}/genesys-profile",
+        Door::Service,
+    ),
+    ("post", "/api/tenants/verify-api-key", Door::Service),
+    (
+        "put",
+        "/api/tenants/{tenant_id}/genesys/credentials",
+        Door::Admin,
+    ),
+    (
+        "get",
+        "/api/tenants/{tenant_id}/genesys/credentials",
+        Door::Admin,
+    ),
+    (
+        "delete",
+        "/api/tenants/{tenant_id}/genesys/credentials",
+        Door::Admin,
+    ),
+    (
+        "post",
+        "/api/tenants/{tenant_id}/genesys/credentials/verify",
+        Door::Admin,
+    ),
+    ("get", "/api/tenants/{tenant_id}/role-map", Door::Admin),
+    ("put", "/api/tenants/{tenant_id}/role-map", Door::Admin),
+    ("post", "/api/tenants/{tenant_id}/api-keys", Door::Admin),
+    ("get", "/api/tenants/{tenant_id}/api-keys", Door::Admin),
+    (
+        "delete",
+        "/api/tenants/{tenant_id}/api-keys/{key_id}",
+        Door::Admin,
+    ),
+    (
+        "post",
+        "/api/tenants/{tenant_id}/api-keys/{key_id}/rotate",
+        Door::Admin,
     ),
     (
         "get",
@@ -213,7 +253,8 @@ pub(crate) async fn ask(
     let path = path
         .replace("{tenant_id}", "acme_corp")
         .replace("{genesys_org_id}", "org-acme")
-        .replace("{session_id}", "0199f000-0000-7000-8000-000000000001");
+        .replace("{session_id}", "0199f000-0000-7000-8000-000000000001")
+        .replace("{key_id}", "0199f000-0000-7000-8000-00000000feed");
     let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
     // A body that is not valid: who is not let in must not even learn that.
     let mut request = world.request(method, &path).json(&json!({"unknown": true}));
@@ -264,6 +305,8 @@ async fn each_operation_lets_in_whom_it_should() {
                 let service = ask(world, method, path, Some(SERVICE_KEY)).await;
                 match door {
                     Door::Admin => assert_eq!(service, (403, "FORBIDDEN".to_owned()), "{place}"),
+                    // Let in, and told that the body is not valid.
+                    Door::Service if method == "post" => assert_eq!(service.0, 400, "{place}"),
                     Door::Service | Door::Everybody => assert_eq!(service.0, 200, "{place}"),
                     Door::Login => assert_eq!(service.0, 400, "{place}"),
                 }

@@ -5,11 +5,14 @@ use portal_test_harness::ServiceRole;
 
 use crate::world::{World, ok, whatsapp_body, with_world};
 
-const TABLES: [&str; 6] = [
+const TABLES: [&str; 9] = [
     "tenants",
     "tenant_whatsapp_config",
     "tenant_whatsapp_numbers",
     "whatsapp_signups",
+    "tenant_credentials",
+    "tenant_role_mappings",
+    "tenant_api_keys",
     "outbox_events",
     "audit_log",
 ];
@@ -24,7 +27,14 @@ async fn the_services_role_sees_one_tenant_at_a_time() {
         for tenant in ["acme_corp", "globex"] {
             world.db.execute(&format!(
                 "INSERT INTO whatsapp_signups (signup_id, tenant_id, waba_id, created_by) \
-                 VALUES (gen_random_uuid(), '{tenant}', '1', 'x')"
+                 VALUES (gen_random_uuid(), '{tenant}', '1', 'x');
+                 INSERT INTO tenant_credentials (credential_id, tenant_id, kind, region, client_id)
+                 VALUES (gen_random_uuid(), '{tenant}', 'genesys', 'r', 'c');
+                 INSERT INTO tenant_role_mappings (mapping_id, tenant_id, genesys_role, portal_role)
+                 VALUES (gen_random_uuid(), '{tenant}', 'r', 'admin');
+                 INSERT INTO tenant_api_keys
+                 (key_id, tenant_id, name, prefix, key_hash, created_by)
+                 VALUES (gen_random_uuid(), '{tenant}', 'k', 'sk_', sha256('{tenant}'), 'x')"
             ));
         }
 
@@ -91,7 +101,13 @@ async fn other_services_do_not_see_our_tables() {
         let admin = world.admin().await;
         admin.two_tenants().await;
         for role in [ServiceRole::AgentPortal, ServiceRole::Outbound] {
-            for table in ["tenant_whatsapp_config", "platform_admins"] {
+            for table in [
+                "tenant_whatsapp_config",
+                "tenant_credentials",
+                "tenant_role_mappings",
+                "tenant_api_keys",
+                "platform_admins",
+            ] {
                 let count = format!("SELECT count(*) FROM {table}");
                 assert!(
                     world.db.query_as(role, Some("acme_corp"), &count).is_err(),

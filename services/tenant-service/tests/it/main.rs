@@ -14,13 +14,16 @@
 mod admin_login;
 mod admin_sessions;
 mod admin_totp;
+mod api_keys;
 mod audit;
 mod authz_matrix;
 mod dashboard;
 mod events;
+mod genesys_credentials;
 mod isolation;
 mod lookup;
 mod openapi;
+mod settings;
 mod start;
 mod tenants;
 mod whatsapp;

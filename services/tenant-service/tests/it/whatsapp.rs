@@ -112,7 +112,7 @@ async fn the_sending_profile_has_its_shape_and_says_the_status() {
             bare,
             json!({"tenant_id": "acme_corp", "name": "Acme Corp", "status": "active",
                    "genesys_org_id": "org-acme", "genesys_region": "mypurecloud.com",
-                   "whatsapp": null})
+                   "rate_limit": null, "whatsapp": null})
         );
         ok(admin.put_whatsapp("acme_corp", whatsapp_body(1)).await, 200).await;
         let mut full = profile(world, PROFILE).await["whatsapp"].clone();
