@@ -9,6 +9,8 @@
 )]
 
 mod admin;
+mod audit;
+mod audit_entry;
 mod connection;
 mod db;
 mod operator;
@@ -55,6 +57,9 @@ enum Command {
     /// Administrators of the platform.
     #[command(subcommand)]
     Admin(admin::AdminCommand),
+    /// The audit log.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Keys that sign tokens.
     #[command(subcommand)]
     SigningKeys(signing_keys::SigningKeysCommand),
@@ -98,6 +103,7 @@ fn run(cli: &Cli) -> anyhow::Result<Answer> {
     match &cli.command {
         Command::Db(command) => db::run(command, &url),
         Command::Admin(command) => admin::run(command, &url, &cli.vault),
+        Command::Audit(command) => audit::run(command, &url),
         Command::SigningKeys(command) => signing_keys::run(command, &url, &cli.vault),
         Command::Vault(command) => vault::run(command, &url, &cli.vault),
     }

@@ -15,11 +15,21 @@ pub(crate) struct VaultKeys {
     #[arg(skip = from_environment())]
     keys: Option<SecretString>,
     /// Read the vault's keys from this file, such as a mounted secret; or set `VAULT_KEYS`.
-    #[arg(long, env = "VAULT_KEYS_FILE", value_name = "FILE", global = true)]
-    vault_keys_file: Option<PathBuf>,
+    #[arg(
+        long = "vault-keys-file",
+        env = "VAULT_KEYS_FILE",
+        value_name = "FILE",
+        global = true
+    )]
+    file: Option<PathBuf>,
     /// The id of the vault's key that new records are sealed with.
-    #[arg(long, env = "VAULT_ACTIVE_KEY", value_name = "ID", global = true)]
-    vault_active_key: Option<String>,
+    #[arg(
+        long = "vault-active-key",
+        env = "VAULT_ACTIVE_KEY",
+        value_name = "ID",
+        global = true
+    )]
+    active_key: Option<String>,
 }
 
 fn from_environment() -> Option<SecretString> {
@@ -30,7 +40,7 @@ fn from_environment() -> Option<SecretString> {
 impl VaultKeys {
     /// The vault with these keys.
     pub(crate) fn vault(&self) -> anyhow::Result<Vault> {
-        let keys = match (&self.vault_keys_file, &self.keys) {
+        let keys = match (&self.file, &self.keys) {
             (Some(file), _) => SecretString::from(
                 std::fs::read_to_string(file)
                     .with_context(|| format!("cannot read {}", file.display()))?
@@ -43,7 +53,7 @@ impl VaultKeys {
                 ));
             }
         };
-        let active = self.vault_active_key.as_deref().ok_or_else(|| {
+        let active = self.active_key.as_deref().ok_or_else(|| {
             anyhow!("no active vault key: give --vault-active-key or set VAULT_ACTIVE_KEY")
         })?;
         Ok(Vault::from_keys(&keys, active)?)

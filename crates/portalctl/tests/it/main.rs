@@ -8,6 +8,7 @@
 )]
 
 mod admin;
+mod audit;
 mod db;
 mod signing_keys;
 mod vault;

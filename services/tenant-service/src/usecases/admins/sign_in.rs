@@ -59,7 +59,7 @@ impl AdminDesk {
             request_id: client.request_id,
         };
         let session_id = Uuid::now_v7();
-        let token = self.tokens.first(session_id);
+        let token = RefreshToken::first(session_id);
         let token = token.map_err(|_unspecified| AdminError::Random)?;
         let session = self.new_session(&token, admin_id, client.user_agent);
         let weak_hash = proof
