@@ -85,7 +85,7 @@ pub(super) fn check_code(code: &SecretString, errors: &mut FieldErrors) {
 }
 
 /// An administrator.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 struct AdminView {
     admin_id: Uuid,
     email: String,

@@ -19,7 +19,7 @@ use super::{
 use crate::state::Started;
 
 /// The administrator who asks.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct AdminProfileView {
     admin_id: Uuid,
     email: String,

@@ -200,6 +200,34 @@ async fn failures_in_a_row_lock_the_account_for_longer_each_time() {
 }
 
 #[tokio::test]
+async fn without_redis_the_lock_holds_on_every_replica() {
+    let nowhere = ("REDIS__URL", "redis://127.0.0.1:9/");
+    let settings = [&LOCKS[..], &[nowhere]].concat();
+    with_settings(&settings, async |world| {
+        for _ in 0..3 {
+            refused(
+                login(world, ADMIN_EMAIL, "wrong").await,
+                401,
+                "INVALID_CREDENTIALS",
+            )
+            .await;
+        }
+        world.start_replica(&settings).await;
+        refused(
+            login(world, ADMIN_EMAIL, PASSWORD).await,
+            401,
+            "INVALID_CREDENTIALS",
+        )
+        .await;
+        world
+            .db
+            .execute("UPDATE platform_admins SET locked_until = now()");
+        ok(login(world, ADMIN_EMAIL, PASSWORD).await, 200).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn fifty_wrong_passwords_at_once_count_every_one() {
     with_settings(&LOCKS, async |world| {
         world

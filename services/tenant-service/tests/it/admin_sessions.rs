@@ -1,6 +1,7 @@
 //! Sessions of platform administrators: refreshed, listed, ended.
 
 use futures_util::future::join_all;
+use portal_test_harness::eventually;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
@@ -233,6 +234,26 @@ async fn a_new_password_is_chosen_by_its_owner_and_ends_other_sessions() {
         assert_eq!(world.db.query(entries), ["refused", "succeeded"]);
         let leaks = "SELECT count(*) FROM audit_log a WHERE a::text LIKE '%staple%'";
         assert_eq!(world.db.query(leaks), ["0"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sessions_that_were_over_long_ago_are_forgotten() {
+    with_world(async |world| {
+        signed_in(world).await;
+        let old = "INSERT INTO platform_admin_sessions \
+                       (session_id, admin_id, refresh_token_hash, idle_expires_at, expires_at) \
+                   SELECT gen_random_uuid(), admin_id, sha256(days::text::bytea), \
+                       now() - days * interval '1 day', now() - days * interval '1 day' \
+                   FROM platform_admins, unnest(ARRAY[1, 29, 31, 400]) days";
+        world.db.execute(old);
+        world.start_replica(&[]).await;
+        eventually("old sessions are gone", async || {
+            let count = "SELECT count(*) FROM platform_admin_sessions";
+            (world.db.query(count) == ["3"]).then_some(())
+        })
+        .await;
     })
     .await;
 }

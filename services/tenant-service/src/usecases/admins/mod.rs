@@ -59,7 +59,7 @@ pub(crate) struct Rules {
 }
 
 /// An administrator, as shown to himself.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Profile {
     pub(crate) admin_id: Uuid,
     pub(crate) email: String,
@@ -81,7 +81,6 @@ impl From<AdminAccount> for Profile {
 }
 
 /// A session's tokens and whose they are.
-#[derive(Debug)]
 pub(crate) struct SignedIn {
     pub(crate) access: IssuedToken,
     pub(crate) refresh: SecretString,
