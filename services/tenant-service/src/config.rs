@@ -188,9 +188,6 @@ impl Validate for AdminSection {
 
 impl Validate for MetaSection {
     fn validate(&self, problems: &mut Problems) {
-        if self.app_id.is_empty() && !self.app_secret.expose_secret().is_empty() {
-            problems.missing("app_id");
-        }
         problems.require_text("graph_version", &self.graph_version);
         problems.require_within("connect_timeout_ms", self.connect_timeout_ms, 1..=60_000);
         // A signup is anybody's again after two minutes, so no call may take as long.

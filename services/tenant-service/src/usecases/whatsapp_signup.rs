@@ -204,9 +204,11 @@ pub(crate) async fn go_on(
                 return Err(SignupError::Busy);
             }
             let given = said.names();
-            let is_other = said
-                .phone_number_id
-                .is_some_and(|number| signup.choose(number.as_str().to_owned()));
+            let former = signup.phone_number_id.clone();
+            if let Some(number) = said.phone_number_id {
+                signup.choose(number.as_str().to_owned());
+            }
+            let is_other = former.is_some() && former != signup.phone_number_id;
             if let Some(to) = said.test_recipient {
                 signup.test_recipient = Some(to.as_e164().to_owned());
             }

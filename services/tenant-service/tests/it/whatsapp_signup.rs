@@ -202,7 +202,7 @@ async fn a_number_is_chosen_by_a_person_where_there_are_two() {
     with_meta(async |world, sandbox| {
         let admin = world.admin().await;
         let waba = seed::TWO_NUMBERS_WABA_ID;
-        let signup = begin(&admin, sandbox, waba, json!({})).await;
+        let signup = begin(&admin, sandbox, waba, json!({"pin": "424242"})).await;
         assert_eq!(last(&signup), "choose_number waiting CHOOSE_NUMBER");
         assert_eq!(
             signup["next"],
@@ -417,14 +417,75 @@ async fn after_a_crash_before_any_verdict_it_goes_on_there() {
             assert_eq!(done["steps"].as_array().unwrap().len(), 7);
             world.db.execute("DELETE FROM tenant_whatsapp_config");
         }
-        // Saved, and died before the test message.
-        let done = begin(&admin, sandbox, waba, json!({"pin": sandbox.phone(seed::FRESH_PHONE_NUMBER_ID).unwrap().pin})).await;
-        assert_eq!(done["status"], "completed");
         // Died with the code in hand.
         world.db.execute("DELETE FROM whatsapp_signups");
         world.db.execute(&format!("INSERT INTO whatsapp_signups (signup_id, tenant_id, waba_id, created_by) VALUES (gen_random_uuid(), 'acme_corp', '{waba}', 'x')"));
         let lost = go_on(&admin, json!({})).await;
         assert_eq!((last(&lost).as_str(), &lost["next"]["action"]), ("exchange_code failed CODE_LOST", &json!("sign_up_again")));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn after_a_crash_behind_the_save_only_the_test_message_is_left() {
+    with_meta(async |world, sandbox| {
+        let admin = world.admin().await;
+        let waba = seed::FRESH_WABA_ID;
+        begin(&admin, sandbox, waba, json!({})).await;
+        let configured =
+            "SELECT count(*) FROM outbox_events WHERE routing_key = 'tenant.whatsapp.configured'";
+        assert_eq!(world.db.query(configured), ["1"]);
+        // The row as it was right after the save.
+        let signup_id = world
+            .db
+            .query("SELECT signup_id FROM whatsapp_signups")
+            .remove(0);
+        let token = sandbox.token(&format!("signup-{waba}")).unwrap().value;
+        let vault = Vault::from_keys(&VAULT_KEYS.into(), "k1").unwrap();
+        let place = places::SIGNUP_TOKEN.of("acme_corp", &signup_id);
+        let sealed = hex::encode(vault.seal(&place, &token.into()).unwrap());
+        world.db.execute(&format!(
+            "UPDATE whatsapp_signups SET status = 'open', access_token = '\\x{sealed}', \
+             test_recipient = '+14155550199', steps = steps - 6"
+        ));
+        let open = ok(admin.get(PATH).await, 200).await;
+        assert_eq!(
+            (last(&open).as_str(), &open["next"]),
+            ("save done", &json!({"action": "retry"}))
+        );
+        let done = go_on(&admin, json!({})).await;
+        assert_eq!(
+            (&done["status"], last(&done).as_str()),
+            (&json!("completed"), "test_send done")
+        );
+        assert_eq!(world.db.query(configured), ["1"], "saved once");
+        assert_eq!(sandbox.journal().accepted_messages().len(), 1);
+        assert_eq!(secrets_of_rows(world), ["0"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn given_up_while_it_runs_it_stops_and_saves_nothing() {
+    with_meta(async |world, sandbox| {
+        let admin = world.admin().await;
+        sandbox.set_graph_latency(Duration::from_millis(120));
+        let code = sandbox.signup_code(seed::FRESH_WABA_ID);
+        let body = json!({"code": code, "waba_id": seed::FRESH_WABA_ID});
+        let (running, ()) = futures_util::future::join(post(&admin, PATH, body), async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            assert_eq!(admin.delete(PATH).await.status(), 204);
+        })
+        .await;
+        refused(running, 409, "SIGNUP_BUSY").await;
+        refused(
+            admin.get("/api/tenants/acme_corp/whatsapp").await,
+            404,
+            "WHATSAPP_CONFIG_NOT_FOUND",
+        )
+        .await;
+        assert_eq!(secrets_of_rows(world), ["0"]);
+        assert_eq!(ok(admin.get(PATH).await, 200).await["status"], "abandoned");
     })
     .await;
 }
