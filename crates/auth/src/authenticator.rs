@@ -10,6 +10,7 @@ use portal_types::{Role, SessionId};
 use crate::{
     api_key::{API_KEY_LENGTH, ApiKey, ApiKeyDirectory},
     claims::{AccessClaims, AdminClaims},
+    limits::CallerLimits,
     revocation::{RevocationSubject, Revocations, Standing},
     secret::sha256,
     service_key::{PREFIX, ServiceKeys},
@@ -34,6 +35,7 @@ pub struct AuthenticatorBuilder {
     revocations: Option<Revocations>,
     sessions: Option<Sessions>,
     admin_truth: Option<Arc<dyn AdminTruth>>,
+    limits: Option<CallerLimits>,
 }
 
 struct Sessions {
@@ -103,6 +105,13 @@ impl AuthenticatorBuilder {
     #[must_use]
     pub fn revocations(mut self, revocations: Revocations) -> Self {
         self.revocations = Some(revocations);
+        self
+    }
+
+    /// Counts what callers ask.
+    #[must_use]
+    pub fn limits(mut self, limits: CallerLimits) -> Self {
+        self.limits = Some(limits);
         self
     }
 
@@ -193,6 +202,10 @@ impl Authenticator {
     /// The service whose key this is.
     pub fn service(&self, key: &str) -> Result<&str, VerifyError> {
         self.0.services.find(key).ok_or(VerifyError::Invalid)
+    }
+
+    pub(crate) fn limits(&self) -> Option<&CallerLimits> {
+        self.0.limits.as_ref()
     }
 
     async fn standing(&self, subjects: &[RevocationSubject], issued_at: u64) -> Standing {

@@ -125,11 +125,17 @@ impl FromRequest for Caller {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let authenticator = authenticator(request);
         let token = bearer_token(request).map(str::to_owned);
+        let request = request.clone();
         Box::pin(async move {
-            let claims = authenticator?.access(&token?).await?;
+            let authenticator = authenticator?;
+            let claims = authenticator.access(&token?).await?;
+            let user_id = claims.user_id.to_string();
             let span = Span::current();
             span.record("tenant.id", claims.tenant_id.as_str());
-            span.record("user.id", claims.user_id.to_string());
+            span.record("user.id", &user_id);
+            if let Some(limits) = authenticator.limits() {
+                limits.admit(&request, &claims.tenant_id, user_id).await?;
+            }
             Ok(Self::from(claims.as_ref()))
         })
     }
@@ -148,9 +154,15 @@ impl FromRequest for TenantCaller {
             }
         };
         let authenticator = authenticator(request);
+        let request = request.clone();
         Box::pin(async move {
-            let key = authenticator?.api_key(&key).await?;
+            let authenticator = authenticator?;
+            let key = authenticator.api_key(&key).await?;
             Span::current().record("tenant.id", key.tenant_id.as_str());
+            if let Some(limits) = authenticator.limits() {
+                let caller = format!("key-{}", key.key_id);
+                limits.admit(&request, &key.tenant_id, caller).await?;
+            }
             Ok(Self::ApiKey(key))
         })
     }
@@ -162,9 +174,11 @@ impl FromRequest for PlatformAdmin {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let credentials = admin_credentials(request);
+        let request = request.clone();
         Box::pin(async move {
             let (authenticator, token) = credentials?;
-            Ok(known_admin(authenticator.admin(&token).await?.as_ref()))
+            let claims = authenticator.admin(&token).await?;
+            known_admin(&request, &authenticator, &claims).await
         })
     }
 }
@@ -175,10 +189,13 @@ impl FromRequest for EnrollingAdmin {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let credentials = admin_credentials(request);
+        let request = request.clone();
         Box::pin(async move {
             let (authenticator, token) = credentials?;
             let claims = authenticator.enrolling_admin(&token).await?;
-            Ok(Self(known_admin(&claims)))
+            known_admin(&request, &authenticator, &claims)
+                .await
+                .map(Self)
         })
     }
 }
@@ -195,12 +212,19 @@ fn admin_credentials(request: &HttpRequest) -> Result<(Authenticator, String), A
     Ok((authenticator, token.to_owned()))
 }
 
-fn known_admin(claims: &AdminClaims) -> PlatformAdmin {
+async fn known_admin(
+    request: &HttpRequest,
+    authenticator: &Authenticator,
+    claims: &AdminClaims,
+) -> Result<PlatformAdmin, ApiError> {
     Span::current().record("user.id", claims.sub.to_string());
-    PlatformAdmin {
+    if let Some(limits) = authenticator.limits() {
+        limits.admit_admin(request, claims.sub).await?;
+    }
+    Ok(PlatformAdmin {
         admin_id: claims.sub,
         session_id: claims.sid,
-    }
+    })
 }
 
 impl FromRequest for ServiceCaller {

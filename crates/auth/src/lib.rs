@@ -13,6 +13,7 @@ mod extract;
 mod issuer;
 mod jwks;
 mod keys;
+mod limits;
 mod password;
 mod revocation;
 mod secret;
@@ -31,6 +32,7 @@ pub use extract::{
 pub use issuer::{AccessSubject, DEFAULT_LIFETIME, IssueError, IssuedToken, Issuer};
 pub use jwks::{JWKS_FRESH_FOR, JwksClient, JwksOptions, KEYS_RELOAD, PUBLISH_AHEAD};
 pub use keys::{InvalidKey, Jwk, Jwks, SigningKey, SigningKeys};
+pub use limits::{CallerLimits, TenantRates};
 pub use password::{PasswordError, Passwords, UnfitPassword, Verdict, check_new_password};
 pub use revocation::{RevocationSubject, Revocations, Standing};
 pub use secret::{random_token, sha256, sha256_hex};

@@ -21,7 +21,7 @@ pub struct Cache {
 struct Inner {
     link: Link,
     prefix: String,
-    take_token: Script,
+    take_tokens: Script,
     unlock: Script,
 }
 
@@ -42,7 +42,7 @@ impl Cache {
             inner: Arc::new(Inner {
                 link: Link::new(url)?,
                 prefix: key_prefix.to_owned(),
-                take_token: Script::new(rate::TAKE_TOKEN),
+                take_tokens: Script::new(rate::TAKE_TOKENS),
                 unlock: Script::new(lock::UNLOCK),
             }),
         })
@@ -170,12 +170,12 @@ impl Cache {
             .await
     }
 
-    pub(crate) async fn take_token_script<T: FromRedisValue>(
+    pub(crate) async fn take_tokens_script<T: FromRedisValue>(
         &self,
-        key: &str,
+        keys: &[String],
         arguments: &[f64],
     ) -> Result<T, CacheError> {
-        self.script(&self.inner.take_token, key, arguments).await
+        self.script(&self.inner.take_tokens, keys, arguments).await
     }
 
     pub(crate) async fn unlock_script<T: FromRedisValue>(
@@ -183,17 +183,19 @@ impl Cache {
         key: &str,
         token: &str,
     ) -> Result<T, CacheError> {
-        self.script(&self.inner.unlock, key, &[token]).await
+        self.script(&self.inner.unlock, &[key], &[token]).await
     }
 
-    async fn script<A: redis::ToRedisArgs, T: FromRedisValue>(
+    async fn script<K: redis::ToRedisArgs, A: redis::ToRedisArgs, T: FromRedisValue>(
         &self,
         script: &Script,
-        key: &str,
+        keys: &[K],
         arguments: &[A],
     ) -> Result<T, CacheError> {
         let mut invocation = script.prepare_invoke();
-        invocation.key(key);
+        for key in keys {
+            invocation.key(key);
+        }
         for argument in arguments {
             invocation.arg(argument);
         }

@@ -12,6 +12,7 @@
 mod cache;
 mod error;
 mod key;
+mod limit;
 mod link;
 mod lock;
 mod rate;
@@ -19,6 +20,7 @@ mod rate;
 pub use cache::Cache;
 pub use error::CacheError;
 pub use key::Key;
+pub use limit::{Counted, Limit, Limiter, Quota, Turn};
 pub use link::DEADLINE;
 pub use lock::{LockGuard, LockKey};
 pub use rate::{Rate, RateBucket};

@@ -7,29 +7,39 @@ use crate::{Cache, CacheError, Key};
 /// The slowest refill that is kept, one token a day; slower or senseless values are raised to it.
 const SLOWEST_REFILL_PER_SECOND: f64 = 1.0 / 86_400.0;
 
-/// Takes one token. The clock is that of Redis, so replicas need not agree on the time.
-/// Times are in microseconds; `%.0f` keeps all their digits, Lua's own conversion does not.
+/// Takes one token of every bucket, or none if one of them is empty. The clock is that of Redis, so
+/// replicas need not agree on the time. Times are in microseconds; `%.0f` keeps all their digits,
+/// Lua's own conversion does not.
 ///
-/// KEYS\[1\] bucket; ARGV\[1\] capacity, ARGV\[2\] tokens per second.
-/// Answers {1, whole tokens left} or {0, microseconds until there is a token}.
-pub(crate) const TAKE_TOKEN: &str = r"
-local capacity = tonumber(ARGV[1])
-local rate = tonumber(ARGV[2]) / 1000000
+/// KEYS buckets; ARGV capacity and tokens per second of each.
+/// Answers two numbers for each: whole tokens left, microseconds until there is a token (0: there
+/// was one).
+pub(crate) const TAKE_TOKENS: &str = r"
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local stored = redis.call('HMGET', KEYS[1], 'tokens', 'at')
-local tokens = tonumber(stored[1]) or capacity
-local at = tonumber(stored[2]) or now
-tokens = math.min(capacity, tokens + math.max(0, now - at) * rate)
-local answer
-if tokens >= 1 then
-  tokens = tokens - 1
-  answer = {1, math.floor(tokens)}
-else
-  answer = {0, math.ceil((1 - tokens) / rate)}
+local buckets = {}
+local take = 1
+for i, key in ipairs(KEYS) do
+  local capacity = tonumber(ARGV[2 * i - 1])
+  local rate = tonumber(ARGV[2 * i]) / 1000000
+  local stored = redis.call('HMGET', key, 'tokens', 'at')
+  local tokens = tonumber(stored[1]) or capacity
+  local at = tonumber(stored[2]) or now
+  tokens = math.min(capacity, tokens + math.max(0, now - at) * rate)
+  if tokens < 1 then take = 0 end
+  buckets[i] = {capacity, rate, tokens}
 end
-redis.call('HSET', KEYS[1], 'tokens', string.format('%.9f', tokens), 'at', string.format('%.0f', now))
-redis.call('PEXPIRE', KEYS[1], math.ceil((capacity - tokens) / rate / 1000) + 1000)
+local answer = {}
+for i, key in ipairs(KEYS) do
+  local capacity, rate, tokens = unpack(buckets[i])
+  local wait = 0
+  if tokens < 1 then wait = math.max(1, math.ceil((1 - tokens) / rate)) end
+  tokens = tokens - take
+  redis.call('HSET', key, 'tokens', string.format('%.9f', tokens), 'at', string.format('%.0f', now))
+  redis.call('PEXPIRE', key, math.ceil((capacity - tokens) / rate / 1000) + 1000)
+  answer[2 * i - 1] = math.floor(tokens)
+  answer[2 * i] = wait
+end
 return answer
 ";
 
@@ -38,20 +48,20 @@ return answer
 /// A bucket that has not been used (or was lost with Redis) is full.
 #[derive(Debug, Clone)]
 pub struct RateBucket {
-    key: Key<RateBucket>,
-    capacity: u32,
-    refill_per_second: f64,
+    pub(crate) key: Key<RateBucket>,
+    pub(crate) capacity: u32,
+    pub(crate) refill_per_second: f64,
 }
 
 /// What a bucket said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rate {
-    /// A token was taken.
+    /// A token was there.
     Allowed {
         /// Whole tokens left.
         remaining: u32,
     },
-    /// There was no token, and none was taken.
+    /// There was no token, and none was taken, of other buckets neither.
     Denied {
         /// When there will be one, if nobody else takes it.
         retry_after: Duration,
@@ -73,18 +83,38 @@ impl RateBucket {
 impl Cache {
     /// Takes one token out of `bucket`, if it has one.
     pub async fn take_token(&self, bucket: &RateBucket) -> Result<Rate, CacheError> {
-        let arguments = [f64::from(bucket.capacity), bucket.refill_per_second];
-        let (allowed, number): (bool, u64) = self
-            .take_token_script(&self.full(&bucket.key), &arguments)
-            .await?;
-        Ok(if allowed {
-            Rate::Allowed {
-                remaining: u32::try_from(number).unwrap_or(u32::MAX),
-            }
+        let rates = self.take_tokens(std::slice::from_ref(bucket)).await?;
+        rates.first().copied().ok_or(CacheError::Decode)
+    }
+
+    /// Takes one token out of each of `buckets`, in one round trip; if one of them is empty none is
+    /// taken of any. Answers for each in their order.
+    pub async fn take_tokens(&self, buckets: &[RateBucket]) -> Result<Vec<Rate>, CacheError> {
+        let keys: Vec<String> = buckets
+            .iter()
+            .map(|bucket| self.full(&bucket.key))
+            .collect();
+        let arguments: Vec<f64> = buckets
+            .iter()
+            .flat_map(|bucket| [f64::from(bucket.capacity), bucket.refill_per_second])
+            .collect();
+        let numbers: Vec<u64> = self.take_tokens_script(&keys, &arguments).await?;
+        let rates: Vec<Rate> = numbers
+            .chunks_exact(2)
+            .map(|pair| match *pair {
+                [remaining, 0] => Rate::Allowed {
+                    remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
+                },
+                [_, wait] => Rate::Denied {
+                    retry_after: Duration::from_micros(wait),
+                },
+                _ => Rate::Allowed { remaining: 0 },
+            })
+            .collect();
+        if rates.len() == buckets.len() {
+            Ok(rates)
         } else {
-            Rate::Denied {
-                retry_after: Duration::from_micros(number),
-            }
-        })
+            Err(CacheError::Decode)
+        }
     }
 }

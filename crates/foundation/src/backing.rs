@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use portal_cache::Cache;
+use portal_cache::{Cache, Limiter};
 use portal_db::{Db, DbOptions, SchemaState};
 use portal_events::{BrokerOptions, BrokerState, Consumers, Relay, RelayWaker};
 use portal_service_kit::{
@@ -19,6 +19,8 @@ pub struct Backing {
     pub db: Db,
     /// Redis.
     pub cache: Cache,
+    /// Counts who asks how often.
+    pub limiter: Limiter,
     /// Opens and seals stored secrets.
     pub vault: Arc<Vault>,
     /// RabbitMQ.
@@ -39,6 +41,7 @@ impl Backing {
         redis: &RedisSection,
         vault: &VaultSection,
     ) -> anyhow::Result<Self> {
+        let cache = Cache::connect(&redis.url, &redis.key_prefix)?;
         Ok(Self {
             db: Db::new(&DbOptions {
                 url: database.url.clone(),
@@ -47,7 +50,8 @@ impl Backing {
                 statement_timeout: Duration::from_millis(database.statement_timeout_ms),
                 application_name: service,
             }),
-            cache: Cache::connect(&redis.url, &redis.key_prefix)?,
+            limiter: Limiter::new(cache.clone()),
+            cache,
             vault: Arc::new(Vault::from_keys(&vault.keys, &vault.active_key)?),
             broker: BrokerOptions {
                 url: rabbitmq.url.clone(),

@@ -22,8 +22,8 @@ use crate::{
     error::ApiError,
     health::{Health, Readiness},
     http::{
-        BodyLimit, KnownPaths, RootSpan, TrustedProxies, boundary, cors, no_route,
-        security_headers, with_request_id,
+        AddressLimits, BodyLimit, HttpsOnly, KnownPaths, RequestBounds, RootSpan, TrustedProxies,
+        boundary, bounds, cors, no_route, rate_limits, security_headers, with_request_id,
     },
     telemetry::Telemetry,
 };
@@ -44,6 +44,8 @@ pub struct ServerOptions {
     pub telemetry: Telemetry,
     /// Answers `/openapi.json`; none on a port of pages.
     pub openapi: Option<OpenApi>,
+    /// How often one address may call; none on a port that nobody can reach from outside.
+    pub limits: Option<AddressLimits>,
 }
 
 /// A bound port.
@@ -63,6 +65,12 @@ impl Server {
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let trusted = web::Data::new(trusted);
         let limit = web::Data::new(BodyLimit(options.http.body_limit_bytes));
+        let size = web::Data::new(RequestBounds {
+            header_bytes: options.http.header_limit_bytes,
+            body_time: options.http.body_timeout(),
+        });
+        let limits = web::Data::new(options.limits.clone());
+        let https_only = web::Data::new(HttpsOnly(options.http.https_only));
         let known = web::Data::new(
             options
                 .openapi
@@ -88,6 +96,9 @@ impl Server {
             App::new()
                 .app_data(trusted.clone())
                 .app_data(limit.clone())
+                .app_data(size.clone())
+                .app_data(limits.clone())
+                .app_data(https_only.clone())
                 .app_data(known.clone())
                 .app_data(health.clone())
                 .app_data(telemetry.clone())
@@ -101,6 +112,8 @@ impl Server {
                 .configure(operations)
                 .configure(routes.clone())
                 .default_service(web::to(no_route))
+                .wrap(from_fn(bounds))
+                .wrap(from_fn(rate_limits))
                 .wrap(cors(&origins))
                 .wrap(from_fn(boundary))
                 .wrap(from_fn(security_headers))
@@ -111,6 +124,7 @@ impl Server {
         .disable_signals()
         .client_request_timeout(HEADER_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
+        .max_connections(options.http.max_connections)
         .shutdown_timeout(options.http.shutdown_grace_seconds);
         if options.http.workers > 0 {
             server = server.workers(options.http.workers);

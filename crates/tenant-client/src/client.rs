@@ -1,11 +1,13 @@
 //! Asking tenant-service.
 
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::Utc;
-use portal_auth::{ApiKey, ApiKeyDirectory, DirectoryUnavailable};
+use portal_auth::{ApiKey, ApiKeyDirectory, DirectoryUnavailable, TenantRates};
 use portal_service_kit::http_client::traced;
 use portal_types::TenantId;
 use reqwest::{RequestBuilder, Response};
@@ -20,6 +22,8 @@ use crate::{CachePolicy, GenesysProfile, SendingProfile, TenantClientError, Tena
 
 /// Longest answer that is read.
 const MAX_BODY_BYTES: usize = 256 * 1024;
+/// How long a question beside requests rests after it failed.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// Codes of the contract for "there is no such thing". Any other 404 is the wrong address.
 const NOT_THERE: [&str; 2] = ["TENANT_NOT_FOUND", "API_KEY_NOT_FOUND"];
 
@@ -42,6 +46,7 @@ struct Inner {
     profiles: Memory<TenantId, SendingProfile>,
     genesys: Memory<TenantId, GenesysProfile>,
     api_keys: Memory<String, KnownKey>,
+    asking: Asking,
 }
 
 impl fmt::Debug for TenantClient {
@@ -74,6 +79,7 @@ impl TenantClient {
                 profiles: Memory::new(policy),
                 genesys: Memory::new(policy),
                 api_keys: Memory::new(policy),
+                asking: Asking::default(),
             }),
         })
     }
@@ -147,6 +153,42 @@ impl ApiKeyDirectory for TenantClient {
         Ok(known
             .filter(|known| known.expires_at.is_none_or(|end| end > now))
             .map(|known| known.key))
+    }
+}
+
+#[async_trait]
+impl TenantRates for TenantClient {
+    /// From memory; what is not there is asked for beside the request, which does not wait.
+    async fn per_minute(&self, tenant: &TenantId) -> Option<u32> {
+        let (profile, is_due) = self.inner.profiles.peek(tenant).await;
+        if is_due && self.inner.asking.insert(tenant) {
+            let (client, tenant) = (self.clone(), tenant.clone());
+            tokio::spawn(async move {
+                if let Err(error) = client.sending_profile(&tenant).await {
+                    tracing::warn!(%error, "a tenant's own rate limit cannot be asked for");
+                    // The same is not asked again at once, by every request.
+                    tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
+                }
+                client.inner.asking.remove(&tenant);
+            });
+        }
+        profile.and_then(|profile| profile.rate_limit)
+    }
+}
+
+/// The tenants that are being asked for, each once.
+#[derive(Default)]
+struct Asking(Mutex<HashSet<TenantId>>);
+
+impl Asking {
+    fn insert(&self, tenant: &TenantId) -> bool {
+        let mut tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tenants.insert(tenant.clone())
+    }
+
+    fn remove(&self, tenant: &TenantId) {
+        let mut tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tenants.remove(tenant);
     }
 }
 

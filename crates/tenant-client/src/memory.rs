@@ -101,6 +101,14 @@ where
         answer.map(|answer| answer.value).map_err(|error| *error)
     }
 
+    /// What is remembered, also if it is old, and whether it is time to ask again.
+    pub(crate) async fn peek(&self, key: &K) -> (Option<V>, bool) {
+        match self.answers.get(key).await {
+            Some(answer) => (answer.value, false),
+            None => (self.known.get(key).await, true),
+        }
+    }
+
     async fn load(
         &self,
         key: &K,

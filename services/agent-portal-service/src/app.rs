@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use actix_web::web;
 use anyhow::Context as _;
 use portal_auth::{
-    Authenticator, Issuer, KEYS_RELOAD, KeySource, Revocations, SigningKeys, Verifier,
+    Authenticator, CallerLimits, Issuer, KEYS_RELOAD, KeySource, Revocations, SigningKeys, Verifier,
 };
 use portal_events::Consumers;
 use portal_foundation::{
@@ -14,6 +14,7 @@ use portal_foundation::{
 use portal_genesys::{GenesysClient, RetryPolicy};
 use portal_service_kit::{
     health::Health,
+    http::AddressLimits,
     http_client::{self, ClientOptions},
     lifecycle::{Shutdown, Tasks},
     server::{Server, ServerOptions},
@@ -65,7 +66,13 @@ impl App {
             health: parts.health(settings, &shutdown)?,
             telemetry: telemetry.clone(),
             openapi: Some(routes::document()),
+            limits: Some(AddressLimits::new(
+                parts.backing.limiter.clone(),
+                &settings.limits,
+            )),
         };
+        // Who hands out cookies for HTTPS only is reached by HTTPS only.
+        options.http.https_only |= settings.cookies.secure;
         options.http.allowed_origins = settings.portal_origins();
         let authenticator = web::Data::new(parts.authenticator(settings));
         let data = web::Data::new(state.clone());
@@ -202,6 +209,10 @@ impl Parts {
             .access(Verifier::new(&tokens.issuer, &tokens.audience, keys))
             .revocations(self.revocations.clone())
             .session_truth(Arc::new(SessionRows(self.backing.db.clone())))
+            .limits(
+                CallerLimits::new(self.backing.limiter.clone(), settings.limits)
+                    .tenant_rates(Arc::new(self.tenants.clone())),
+            )
             .build()
     }
 
@@ -214,6 +225,7 @@ impl Parts {
         let sign_in = SignIn {
             db: self.backing.db.clone(),
             cache: self.backing.cache.clone(),
+            limiter: self.backing.limiter.clone(),
             vault: Arc::clone(&self.backing.vault),
             genesys: self.genesys.clone(),
             tenants: self.tenants.clone(),

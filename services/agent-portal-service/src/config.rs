@@ -6,8 +6,8 @@ use portal_genesys::{
     HostsSection, InvalidRegion, OAuthClient, Region, RoleMap, configured_region,
 };
 use portal_service_kit::config::{
-    self, ConfigError, DatabaseSection, HttpSection, Problems, RabbitMqSection, RedisSection,
-    TelemetrySection, Validate, VaultSection, list,
+    self, ConfigError, DatabaseSection, HttpSection, LimitsSection, Problems, RabbitMqSection,
+    RedisSection, TelemetrySection, Validate, VaultSection, list,
 };
 use portal_types::Role;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -28,6 +28,8 @@ pub struct Settings {
     pub http: HttpSection,
     /// The portal's pages.
     pub portal: PortalSection,
+    /// How often one may call.
+    pub limits: LimitsSection,
     /// Cookies.
     pub cookies: CookiesSection,
     /// `PostgreSQL`.
@@ -86,6 +88,7 @@ impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
         problems.section("http", &self.http);
         problems.section("portal", &self.portal);
+        problems.section("limits", &self.limits);
         problems.section("database", &self.database);
         problems.section("rabbitmq", &self.rabbitmq);
         problems.section("redis", &self.redis);

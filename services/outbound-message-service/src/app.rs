@@ -5,11 +5,14 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use actix_web::web;
 use anyhow::Context as _;
 use opentelemetry::metrics::Counter;
-use portal_auth::{Authenticator, JwksClient, JwksOptions, KeySource, Revocations, Verifier};
+use portal_auth::{
+    Authenticator, CallerLimits, JwksClient, JwksOptions, KeySource, Revocations, Verifier,
+};
 use portal_db::Db;
 use portal_events::{Consumers, Relay};
 use portal_foundation::{Backing, SessionRows, run_to_end, spawn_loop, wait_for_schema};
 use portal_service_kit::{
+    http::AddressLimits,
     http_client::{self, ClientOptions},
     lifecycle::{Shutdown, Tasks},
     server::{Server, ServerOptions},
@@ -76,6 +79,10 @@ impl App {
             health,
             telemetry: telemetry.clone(),
             openapi: Some(routes::document()),
+            limits: Some(AddressLimits::new(
+                parts.backing.limiter.clone(),
+                &settings.limits,
+            )),
         };
         let server = Server::bind(&settings.http.bind, &options, move |config| {
             config
@@ -216,6 +223,10 @@ impl Parts {
             .api_keys(Arc::new(self.tenants.clone()))
             .revocations(Revocations::new(self.backing.cache.clone(), TOKEN_LIFETIME))
             .session_truth(Arc::new(SessionRows(self.backing.db.clone())))
+            .limits(
+                CallerLimits::new(self.backing.limiter.clone(), settings.limits)
+                    .tenant_rates(Arc::new(self.tenants.clone())),
+            )
             .build()
     }
 

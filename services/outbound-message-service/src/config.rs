@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use portal_service_kit::config::{
-    self, ConfigError, DatabaseSection, HttpSection, Problems, RabbitMqSection, RedisSection,
-    TelemetrySection, Validate, VaultSection,
+    self, ConfigError, DatabaseSection, HttpSection, LimitsSection, Problems, RabbitMqSection,
+    RedisSection, TelemetrySection, Validate, VaultSection,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -19,6 +19,8 @@ const DEFAULTS: &str = include_str!("../config.default.toml");
 pub struct Settings {
     /// The API port.
     pub http: HttpSection,
+    /// How often one may call.
+    pub limits: LimitsSection,
     /// PostgreSQL.
     pub database: DatabaseSection,
     /// RabbitMQ.
@@ -171,6 +173,7 @@ impl Settings {
 impl Validate for Settings {
     fn validate(&self, problems: &mut Problems) {
         problems.section("http", &self.http);
+        problems.section("limits", &self.limits);
         problems.section("database", &self.database);
         problems.section("rabbitmq", &self.rabbitmq);
         problems.section("redis", &self.redis);

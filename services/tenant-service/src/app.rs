@@ -5,9 +5,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use actix_web::web;
 use anyhow::Context as _;
 use portal_auth::{
-    Authenticator, Issuer, KEYS_RELOAD, KeySource, Passwords, Revocations, ServiceKeys,
-    SigningKeys, Verifier,
+    Authenticator, CallerLimits, Issuer, KEYS_RELOAD, KeySource, Passwords, Revocations,
+    ServiceKeys, SigningKeys, Verifier, bearer_token,
 };
+use portal_cache::{Limit, Limiter};
 use portal_events::Consumers;
 use portal_foundation::{
     Backing, run_to_end, signing_keys::KeyKeeper, spawn_loop, wait_for_schema,
@@ -15,6 +16,7 @@ use portal_foundation::{
 use portal_genesys::{GenesysClient, RetryPolicy};
 use portal_service_kit::{
     health::Health,
+    http::AddressLimits,
     http_client::{self, ClientOptions},
     lifecycle::{Shutdown, Tasks},
     openapi,
@@ -36,7 +38,6 @@ use crate::{
         Deps,
         admins::{AdminDesk, AdminSessionRows, Rules, SignInLimits, TokenKeys},
         genesys_credentials::Genesys,
-        limits::{Limit, Limiter},
         meta::Meta,
     },
 };
@@ -95,6 +96,10 @@ impl App {
                 deps: deps.clone(),
                 require_totp: settings.admin.require_totp,
             }))
+            .limits(CallerLimits::new(
+                backing.limiter.clone(),
+                settings.limits.shared(),
+            ))
             .build();
         let issuer = Issuer::new(TOKEN_PARTY, TOKEN_PARTY, keys.clone()).with_lifetime(lifetime);
         let meta = meta(&settings.meta)?;
@@ -102,7 +107,7 @@ impl App {
             settings,
             &deps,
             issuer,
-            Limiter::new(backing.cache.clone()),
+            backing.limiter.clone(),
             &keys,
             meta,
         )?;
@@ -112,6 +117,7 @@ impl App {
             health: health(&backing, &keys, &shutdown),
             telemetry: telemetry.clone(),
             openapi: Some(routes::document()),
+            limits: Some(address_limits(settings, &backing, &authenticator)),
         };
         let (api, dashboard) = bind(settings, options, state, authenticator)?;
         Ok(Self {
@@ -177,6 +183,17 @@ impl App {
     }
 }
 
+/// The other services ask for everybody: what they may is not counted by their address.
+fn address_limits(
+    settings: &Settings,
+    backing: &Backing,
+    authenticator: &Authenticator,
+) -> AddressLimits {
+    let services = authenticator.clone();
+    AddressLimits::new(backing.limiter.clone(), &settings.limits.shared())
+        .except(move |request| bearer_token(request).is_ok_and(|key| services.service(key).is_ok()))
+}
+
 /// The API's port, and the dashboard's with the same API beside its page.
 fn bind(
     settings: &Settings,
@@ -233,8 +250,8 @@ fn state(
     meta: Meta,
 ) -> anyhow::Result<AppState> {
     let limits = &settings.limits;
-    let limit = |space, burst, count: u32, seconds: f64| Limit {
-        space,
+    let limit = |name, burst, count: u32, seconds: f64| Limit {
+        name,
         burst,
         per_second: f64::from(count) / seconds,
     };

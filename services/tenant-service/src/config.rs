@@ -123,12 +123,27 @@ impl Validate for GenesysSection {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsSection {
+    pub per_address_per_minute: u32,
+    pub per_address_burst: u32,
+    pub per_caller_per_minute: u32,
     pub lookup_burst: u32,
     pub lookups_per_minute: u32,
     pub login_account_burst: u32,
     pub logins_per_account_and_hour: u32,
     pub login_address_burst: u32,
     pub logins_per_address_and_hour: u32,
+}
+
+impl LimitsSection {
+    /// The limits that every service has. No tenant's people call here, and no webhooks come.
+    pub fn shared(&self) -> config::LimitsSection {
+        config::LimitsSection {
+            per_address_per_minute: self.per_address_per_minute,
+            per_address_burst: self.per_address_burst,
+            per_caller_per_minute: self.per_caller_per_minute,
+            ..Default::default()
+        }
+    }
 }
 
 impl Settings {
@@ -197,6 +212,7 @@ impl Validate for MetaSection {
 
 impl Validate for LimitsSection {
     fn validate(&self, problems: &mut Problems) {
+        self.shared().validate(problems);
         for (key, value) in [
             ("lookup_burst", self.lookup_burst),
             ("lookups_per_minute", self.lookups_per_minute),

@@ -7,14 +7,10 @@ use std::{
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use portal_auth::SigningKeys;
+use portal_cache::{Limit, Limiter};
 use portal_service_kit::ApiError;
 
-use crate::usecases::{
-    Deps,
-    admins::AdminDesk,
-    limits::{Limit, Limiter},
-    meta::Meta,
-};
+use crate::usecases::{Deps, admins::AdminDesk, meta::Meta};
 
 /// What handlers share; built once, in `app.rs`.
 #[derive(Clone)]

@@ -9,11 +9,12 @@ use actix_web::{App, HttpResponse, http::StatusCode, http::header, test, test::T
 use async_trait::async_trait;
 use portal_auth::{
     AccessClaims, AccessSubject, AdminClaims, AdminStanding, AdminTruth, ApiKey, ApiKeyDirectory,
-    Authenticator, Caller, DirectoryUnavailable, EnrollingAdmin, Guarded, Issuer, KeySource,
-    Optional, PlatformAdmin, Privileged, Revocations, ServiceCaller, ServiceKeys, SessionTruth,
-    TenantCaller, TruthUnavailable, Verifier, sha256,
+    Authenticator, Caller, CallerLimits, DirectoryUnavailable, EnrollingAdmin, Guarded, Issuer,
+    KeySource, Optional, PlatformAdmin, Privileged, Revocations, ServiceCaller, ServiceKeys,
+    SessionTruth, TenantCaller, TenantRates, TruthUnavailable, Verifier, sha256,
 };
-use portal_service_kit::{ApiError, http::ValidQuery};
+use portal_cache::Limiter;
+use portal_service_kit::{ApiError, config::LimitsSection, http::ValidQuery};
 use portal_types::{ApiScope, Role, TenantId};
 use serde_json::Value;
 use uuid::Uuid;
@@ -47,6 +48,19 @@ fn world() -> World {
 }
 
 fn world_with(revocations: Revocations) -> World {
+    world_limited(revocations, LimitsSection::default(), None)
+}
+
+struct OwnRate(Option<u32>);
+
+#[async_trait]
+impl TenantRates for OwnRate {
+    async fn per_minute(&self, _: &TenantId) -> Option<u32> {
+        self.0
+    }
+}
+
+fn world_limited(revocations: Revocations, limits: LimitsSection, own: Option<u32>) -> World {
     let (people, admins) = (keys(), keys());
     let rows = Arc::new(Rows::default());
     let key = ApiKey {
@@ -67,6 +81,9 @@ fn world_with(revocations: Revocations) -> World {
         .api_keys(Arc::new(OneKey(Arc::new(key))))
         .session_truth(Arc::clone(&rows) as Arc<dyn SessionTruth>)
         .admin_truth(Arc::clone(&rows) as Arc<dyn AdminTruth>)
+        .limits(
+            CallerLimits::new(Limiter::new(cache()), limits).tenant_rates(Arc::new(OwnRate(own))),
+        )
         .build();
     World {
         rows,
@@ -436,4 +453,44 @@ async fn strangers_learn_nothing_about_the_input() {
         bad,
         (StatusCode::BAD_REQUEST, "VALIDATION_FAILED".to_owned())
     );
+}
+
+#[actix_web::test]
+async fn callers_and_tenants_are_counted_each_for_themselves() {
+    let revocations = || Revocations::new(cache(), std::time::Duration::from_mins(5));
+    let limits = LimitsSection {
+        per_caller_per_minute: 2,
+        ..LimitsSection::default()
+    };
+    let limited = (StatusCode::TOO_MANY_REQUESTS, "RATE_LIMITED".to_owned());
+    let world = world_limited(revocations(), limits, Some(5));
+    let tokens = [(); 3].map(|()| text(&world.issuer.issue_access(&subject()).unwrap()));
+
+    // One person's limit is not another's.
+    for token in &tokens[..2] {
+        for _ in 0..2 {
+            let answer = ask(&world, "/who", &bearer(token)).await;
+            assert_eq!(answer, ok("acme_corp agent"));
+        }
+        assert_eq!(ask(&world, "/who", &bearer(token)).await, limited);
+    }
+    // The tenant's own limit is five for all, its key included.
+    let answer = ask(&world, "/tenant", &bearer(API_KEY)).await;
+    assert_eq!(answer, ok("acme_corp key"));
+    assert_eq!(ask(&world, "/tenant", &bearer(API_KEY)).await, limited);
+    assert_eq!(ask(&world, "/who", &bearer(&tokens[2])).await, limited);
+
+    // Whose token is bad learns that, and costs nobody anything.
+    let answer = ask(&world, "/who", &bearer("x")).await;
+    assert_eq!(answer, refused("TOKEN_INVALID"));
+    // Services are not counted; administrators are, one by one.
+    for _ in 0..4 {
+        let answer = ask(&world, "/services", &bearer(SERVICE_KEY)).await;
+        assert_eq!(answer, ok("outbound"));
+    }
+    let admin = world.admins.issue_admin(Uuid::now_v7(), Uuid::now_v7());
+    let admin = text(&admin.unwrap());
+    for expected in [ok("admin"), ok("admin"), limited] {
+        assert_eq!(ask(&world, "/admins", &bearer(&admin)).await, expected);
+    }
 }

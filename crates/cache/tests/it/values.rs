@@ -222,3 +222,23 @@ async fn a_holder_whose_lock_expired_does_not_release_the_next_holders() {
     assert_eq!(late.release().await, Ok(false));
     assert_eq!(next.release().await, Ok(true));
 }
+
+#[tokio::test]
+async fn several_buckets_give_all_or_nothing_in_one_trip() {
+    let cache = cache();
+    let narrow = RateBucket::new(Key::global("caller", &["a"]), 2, 0.001);
+    let wide = RateBucket::new(Key::global("tenant", &["a"]), 5, 0.001);
+    let both = [narrow.clone(), wide.clone()];
+    for left in [(1, 4), (0, 3)] {
+        let rates = cache.take_tokens(&both).await.unwrap();
+        let expected = [left.0, left.1].map(|remaining| Rate::Allowed { remaining });
+        assert_eq!(rates, expected);
+    }
+    let rates = cache.take_tokens(&both).await.unwrap();
+    assert!(matches!(rates[0], Rate::Denied { .. }), "{rates:?}");
+    assert_eq!(rates[1], Rate::Allowed { remaining: 3 });
+    assert_eq!(
+        cache.take_token(&wide).await.unwrap(),
+        Rate::Allowed { remaining: 2 }
+    );
+}

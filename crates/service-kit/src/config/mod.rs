@@ -4,6 +4,7 @@
 //! `<PREFIX>__SECTION__KEY`; the content of the file that `<PREFIX>__SECTION__KEY_FILE` names.
 //! An empty variable counts as not set. Unknown keys fail, and every problem is reported at once.
 
+mod limits;
 mod problems;
 mod sections;
 
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use ::config::{Config, Environment, File, FileFormat};
 use serde::de::DeserializeOwned;
 
+pub use limits::LimitsSection;
 pub use problems::{Problems, Validate};
 pub use sections::{
     DatabaseSection, HttpSection, RabbitMqSection, RedisSection, TelemetrySection, VaultSection,

@@ -120,6 +120,18 @@ pub struct HttpSection {
     /// The largest request body.
     #[serde(default = "default_body_limit")]
     pub body_limit_bytes: usize,
+    /// The largest headers of a request, all together.
+    #[serde(default = "default_header_limit")]
+    pub header_limit_bytes: usize,
+    /// How long a request's body may take to arrive.
+    #[serde(default = "default_body_timeout")]
+    pub body_timeout_seconds: u64,
+    /// Connections of each worker at the same time; more wait until one ends.
+    #[serde(default = "default_connections")]
+    pub max_connections: usize,
+    /// Tells browsers to come by HTTPS only, for a year.
+    #[serde(default)]
+    pub https_only: bool,
     /// Addresses or networks of proxies whose `X-Forwarded-For` is believed.
     #[serde(default, deserialize_with = "list")]
     pub trusted_proxies: Vec<String>,
@@ -134,11 +146,25 @@ pub struct HttpSection {
 fn default_body_limit() -> usize {
     256 * 1024
 }
+fn default_header_limit() -> usize {
+    16 * 1024
+}
+fn default_body_timeout() -> u64 {
+    15
+}
+fn default_connections() -> usize {
+    4_096
+}
 fn default_grace() -> u64 {
     20
 }
 
 impl HttpSection {
+    /// How long a request's body may take to arrive.
+    pub fn body_timeout(&self) -> Duration {
+        Duration::from_secs(self.body_timeout_seconds)
+    }
+
     /// How long requests may go on after the order to stop.
     pub fn shutdown_grace(&self) -> Duration {
         Duration::from_secs(self.shutdown_grace_seconds)
@@ -176,6 +202,15 @@ impl Validate for HttpSection {
             u64::try_from(self.body_limit_bytes).unwrap_or(u64::MAX),
             1_024..=128 * 1_024 * 1_024,
         );
+        let size = |value| u64::try_from(value).unwrap_or(u64::MAX);
+        // The server itself never reads more than 128 KiB of headers.
+        problems.require_within(
+            "header_limit_bytes",
+            size(self.header_limit_bytes),
+            1_024..=128 * 1_024,
+        );
+        problems.require_within("body_timeout_seconds", self.body_timeout_seconds, 1..=600);
+        problems.require_within("max_connections", size(self.max_connections), 16..=100_000);
         problems.require_within(
             "shutdown_grace_seconds",
             self.shutdown_grace_seconds,

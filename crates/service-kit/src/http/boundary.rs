@@ -208,6 +208,10 @@ pub(crate) async fn no_route(request: HttpRequest) -> HttpResponse {
     response
 }
 
+/// Whether browsers shall come by HTTPS only from now on; app data set by the server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HttpsOnly(pub(crate) bool);
+
 /// Headers that every answer has unless its handler set them.
 pub(crate) async fn security_headers(
     request: ServiceRequest,
@@ -228,7 +232,15 @@ pub(crate) async fn security_headers(
             HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
         ),
     ];
+    let https_only = request.app_data::<web::Data<HttpsOnly>>();
+    let https_only = https_only.is_some_and(|setting| setting.0);
     let mut response = next.call(request).await?;
+    if https_only {
+        response.headers_mut().insert(
+            header::STRICT_TRANSPORT_SECURITY,
+            HeaderValue::from_static("max-age=31536000"),
+        );
+    }
     for (name, value) in DEFAULTS {
         if !response.headers().contains_key(&name) {
             response.headers_mut().insert(name, value);
@@ -245,7 +257,13 @@ pub(crate) fn cors(origins: &[String]) -> Cors {
         "idempotency-key",
         "x-request-id",
     ];
-    let exposed = ["x-request-id", "idempotent-replayed", "retry-after"];
+    let exposed = [
+        "x-request-id",
+        "idempotent-replayed",
+        "retry-after",
+        "ratelimit-policy",
+        "ratelimit",
+    ];
     let cors = Cors::default()
         .allowed_methods(["GET", "POST", "PUT", "PATCH", "DELETE"])
         .allowed_headers(headers.map(HeaderName::from_static))

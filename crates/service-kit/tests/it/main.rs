@@ -10,6 +10,7 @@
     reason = "tests"
 )]
 
+mod abuse;
 mod life;
 mod requests;
 mod traces;
@@ -21,7 +22,7 @@ use portal_service_kit::{
     ApiError,
     config::{HttpSection, TelemetrySection},
     health::Health,
-    http::{ClientAddress, RequestId, ValidJson, ValidPath, ValidQuery},
+    http::{AddressLimits, ClientAddress, RequestId, ValidJson, ValidPath, ValidQuery},
     http_client::{self, ClientOptions},
     openapi,
     server::{Server, ServerOptions},
@@ -112,6 +113,17 @@ fn start() -> Running {
 }
 
 fn start_with(health: portal_service_kit::health::HealthBuilder) -> Running {
+    start_all(health, None)
+}
+
+fn start_limited(limits: AddressLimits) -> Running {
+    start_all(Health::builder("demo-service", "1.2.3"), Some(limits))
+}
+
+fn start_all(
+    health: portal_service_kit::health::HealthBuilder,
+    limits: Option<AddressLimits>,
+) -> Running {
     let stop = CancellationToken::new();
     let slow_started = CancellationToken::new();
     let telemetry = telemetry::init("demo-service", &TelemetrySection::default()).unwrap();
@@ -123,6 +135,10 @@ fn start_with(health: portal_service_kit::health::HealthBuilder) -> Running {
             trusted_proxies: vec!["127.0.0.1".to_owned()],
             shutdown_grace_seconds: 5,
             workers: 1,
+            header_limit_bytes: 8 * 1_024,
+            body_timeout_seconds: 1,
+            max_connections: 64,
+            https_only: false,
         },
         health: health.draining_on(stop.clone()).build(),
         telemetry,
@@ -130,6 +146,7 @@ fn start_with(health: portal_service_kit::health::HealthBuilder) -> Running {
             utoipa::openapi::OpenApi::default(),
             routes,
         )),
+        limits,
     };
     let started = web::Data::new(slow_started.clone());
     let server = Server::bind("127.0.0.1:0", &options, move |config| {

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use portal_auth::{EnrollingAdmin, Guarded, PlatformAdmin};
 use portal_service_kit::{
     ApiError, FieldErrors,
-    http::{ClientAddress, RequestId, ValidJson, ValidPath},
+    http::{ClientAddress, RequestId, ValidJson, ValidPath, client_key},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -16,10 +16,7 @@ use super::context;
 use crate::{
     domain::admin::{LiveAdminSession, Which},
     state::Started,
-    usecases::{
-        admins::{AdminDesk, Client, Credentials, SignedIn},
-        limits::client_key,
-    },
+    usecases::admins::{AdminDesk, Client, Credentials, SignedIn},
 };
 
 /// Who signs in.

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, get, put};
 use portal_auth::{Guarded, Optional, PlatformAdmin, Privileged};
 use portal_service_kit::{
     ApiError, FieldErrors,
-    http::{ClientAddress, RequestId, ValidJson, ValidPath},
+    http::{ClientAddress, RequestId, ValidJson, ValidPath, client_key},
 };
 use portal_types::TenantId;
 use serde::Deserialize;
@@ -14,10 +14,7 @@ use super::{
     context,
     views::{PublicTenantView, TenantByOrgView, TenantView},
 };
-use crate::{
-    state::Started,
-    usecases::{self, limits::client_key},
-};
+use crate::{state::Started, usecases};
 
 /// Finds the tenant of a Genesys organization. Without credentials the answer is small and the
 /// number of questions limited; a service or an administrator gets the full record.
@@ -42,7 +39,7 @@ pub(super) async fn find_tenant_by_genesys_org(
     if caller.0.is_none() {
         let taken = state
             .limiter
-            .take(state.lookups, &client_key(client.0))
+            .take(state.lookups.of(&client_key(client.0)))
             .await;
         taken.map_err(|retry_after| {
             ApiError::too_many_requests("Too many look-ups; wait a moment.", retry_after)

@@ -5,7 +5,6 @@ pub(crate) mod api_keys;
 pub(crate) mod audit_trail;
 pub(crate) mod genesys_credentials;
 pub(crate) mod genesys_profile;
-pub(crate) mod limits;
 pub(crate) mod meta;
 pub(crate) mod role_map;
 pub(crate) mod tenants;

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use portal_auth::random_token;
-use portal_cache::{Key, Rate, RateBucket};
+use portal_cache::Limit;
 use portal_genesys::{AuthorizeRequest, Pkce, authorize_url, new_state};
+use portal_service_kit::http::client_key;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
@@ -88,12 +89,8 @@ impl SignIn {
     }
 
     async fn take_turn(&self, address: IpAddr) -> Result<(), SignInError> {
-        let limit = self.rules.per_address_per_minute;
-        let key = Key::global("sign-in-rate", &[&address.to_string()]);
-        let bucket = RateBucket::new(key, limit, f64::from(limit) / 60.0);
-        match self.cache.take_token(&bucket).await? {
-            Rate::Allowed { .. } => Ok(()),
-            Rate::Denied { retry_after } => Err(SignInError::TooMany { retry_after }),
-        }
+        let limit = Limit::per_minute("sign-in", self.rules.per_address_per_minute);
+        let taken = self.limiter.take(limit.of(&client_key(address))).await;
+        taken.map_err(|retry_after| SignInError::TooMany { retry_after })
     }
 }

@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 
 use opentelemetry::{KeyValue, metrics::Counter};
 use portal_auth::{Issuer, sha256};
-use portal_cache::{Cache, Key};
+use portal_cache::{Cache, Key, Limiter};
 use portal_db::Db;
 use portal_events::RelayWaker;
 use portal_genesys::{GenesysClient, OAuthClient, Region, RoleMap};
@@ -63,6 +63,7 @@ impl SignInRules {
 pub(crate) struct SignIn {
     pub(crate) db: Db,
     pub(crate) cache: Cache,
+    pub(crate) limiter: Limiter,
     pub(crate) vault: Arc<Vault>,
     pub(crate) genesys: GenesysClient,
     pub(crate) tenants: TenantClient,

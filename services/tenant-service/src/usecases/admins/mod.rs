@@ -10,6 +10,7 @@ mod totp;
 use std::time::Duration;
 
 use portal_auth::{IssueError, IssuedToken, Issuer, PasswordError, Passwords, TotpError};
+use portal_cache::{Limit, Limiter};
 use portal_db::{DbError, Scope};
 use portal_vault::VaultError;
 use secrecy::SecretString;
@@ -20,10 +21,7 @@ pub(crate) use self::{
     sign_in::{Client, Credentials},
     tokens::TokenKeys,
 };
-use super::{
-    Deps,
-    limits::{Limit, Limiter},
-};
+use super::Deps;
 use crate::{
     domain::admin::{LockRule, SessionTimes},
     store::{self, admins::AdminAccount},

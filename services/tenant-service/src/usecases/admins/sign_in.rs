@@ -104,8 +104,8 @@ impl AdminDesk {
             (limits.per_address, &client.address),
             (limits.per_account, &account_key),
         ] {
-            if let Err(retry_after) = self.limiter.take(limit, who).await {
-                let is_line_due = self.limiter.take(limits.lines, who).await.is_ok();
+            if let Err(retry_after) = self.limiter.take(limit.of(who)).await {
+                let is_line_due = self.limiter.take(limits.lines.of(who)).await.is_ok();
                 if is_line_due && let Err(error) = self.note_limited(email, client).await {
                     tracing::warn!(%error, "a limited sign-in is not in the audit log");
                 }
