@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, net::TcpListener};
 use portal_auth::{Passwords, random_token, sha256_hex};
 use portal_sandbox::{Sandbox, SandboxConfig, seed};
 use portal_service_kit::lifecycle::Shutdown;
-use portal_test_harness::{Isolation, ServiceRole, TestDb, amqp_url, eventually, redis_url};
+use portal_test_harness::{
+    Isolation, PrivateRedis, ServiceRole, TestDb, amqp_url, eventually, redis_url,
+};
 use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -74,8 +76,20 @@ impl Installation {
         installation
     }
 
+    /// As [`Installation::start`], on a Redis that each service enters as a user of its own.
+    pub async fn start_on(redis: &PrivateRedis) -> Self {
+        let mut installation = Self::build(Ports::default(), Some(redis)).await;
+        installation.admin_token = installation.sign_in_admin().await;
+        installation.set_up_tenants().await;
+        installation
+    }
+
     /// Everything runs; there is nobody but the platform administrator.
     pub async fn without_tenants(ports: Ports) -> Self {
+        Self::build(ports, None).await
+    }
+
+    async fn build(ports: Ports, redis: Option<&PrivateRedis>) -> Self {
         let db = TestDb::new();
         let redirect_uri = ports.redirect_uri();
         let sandbox = Sandbox::start(SandboxConfig {
@@ -83,14 +97,19 @@ impl Installation {
             ..SandboxConfig::default()
         })
         .unwrap();
-        let isolation = Isolation::new();
+        let mut isolation = Isolation::new();
+        if redis.is_some() {
+            // The users' rights are for keys without a prefix.
+            isolation.redis_key_prefix.clear();
+        }
         let shutdown = Shutdown::new();
         create_admin(&db).await;
         let service_key = random_token("svc_e2e_").unwrap();
         let key = service_key.expose_secret();
 
         let environment = |prefix: &str, role, more: &[(&str, &str)]| {
-            settings(prefix, &db.url(role), &isolation, more)
+            let redis = redis.map_or_else(redis_url, |redis| redis.url(role));
+            settings(prefix, &db.url(role), &redis, &isolation, more)
         };
         let tenants = tenant_service::Settings::load_from(&environment(
             "TENANT_SERVICE",
@@ -290,10 +309,11 @@ fn local(port: u16) -> String {
 fn settings(
     prefix: &str,
     database: &str,
+    redis: &str,
     isolation: &Isolation,
     more: &[(&str, &str)],
 ) -> BTreeMap<String, String> {
-    let (amqp, redis) = (amqp_url(), redis_url());
+    let amqp = amqp_url();
     let shared = [
         ("HTTP__BIND", "127.0.0.1:0"),
         ("HTTP__WORKERS", "1"),
@@ -301,12 +321,19 @@ fn settings(
         ("DATABASE__POOL_SIZE", "5"),
         ("RABBITMQ__URL", &amqp),
         ("RABBITMQ__NAMESPACE", &isolation.rabbitmq_namespace),
-        ("REDIS__URL", &redis),
+        ("REDIS__URL", redis),
         ("REDIS__KEY_PREFIX", &isolation.redis_key_prefix),
         ("VAULT__KEYS", VAULT_KEYS),
         ("VAULT__ACTIVE_KEY", "k1"),
+        // A test is one address that does the work of many people.
+        ("LIMITS__PER_ADDRESS_PER_MINUTE", "1000000"),
+        ("LIMITS__PER_ADDRESS_BURST", "1000000"),
+        ("LIMITS__PER_CALLER_PER_MINUTE", "1000000"),
     ];
-    let all = shared.iter().chain(more);
+    // No tenant's people call tenant-service.
+    let of_tenants = [("LIMITS__PER_TENANT_PER_MINUTE", "1000000")];
+    let of_tenants = of_tenants.iter().filter(|_| prefix != "TENANT_SERVICE");
+    let all = shared.iter().chain(of_tenants).chain(more);
     all.map(|(key, value)| (format!("{prefix}__{key}"), (*value).to_owned()))
         .collect()
 }

@@ -17,6 +17,16 @@ pub enum ServiceRole {
 }
 
 impl ServiceRole {
+    /// The service's user at Redis.
+    pub(crate) const fn user(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant-service",
+            Self::AgentPortal => "agent-portal-service",
+            Self::Outbound => "outbound-message-service",
+            Self::Owner => "nobody",
+        }
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Tenant => "tenant_service",

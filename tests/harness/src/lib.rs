@@ -12,10 +12,12 @@
 mod database;
 mod events;
 mod eventually;
+mod redis;
 
 pub use database::{ServiceRole, TestDb};
 pub use events::{CaughtEvent, EventListener, publish_event};
 pub use eventually::eventually;
+pub use redis::PrivateRedis;
 
 /// The names that keep one test's queues and keys apart from another's.
 #[derive(Debug, Clone)]

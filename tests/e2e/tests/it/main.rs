@@ -11,4 +11,5 @@
 
 mod canaries;
 mod main_job;
+mod redis;
 mod suspension;
