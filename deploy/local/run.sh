@@ -75,6 +75,8 @@ start_servers() {
   say "starting PostgreSQL, Redis and RabbitMQ"
   choose_ports "$HOME_SERVERS" 21300
   STARTED+=(servers)
+  REDIS_USERS=$(redis_users)
+  export REDIS_USERS
   servers_start "$HOME_SERVERS" yes portal "$(secret rabbitmq-password)" max_connections=300 ||
     die "the servers did not start"
   say "servers are up on ports $PG_PORT, $REDIS_PORT and $AMQP_PORT"

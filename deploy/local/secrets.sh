@@ -25,12 +25,27 @@ service_key_for() { printf 'svc_%s_%s' "$1" "$(openssl rand -hex 32)"; }
 make_secrets() {
   install -d -m 700 "$SECRETS"
   secret_file rabbitmq-password random_text
+  secret_file tenant-service-redis-password random_text
+  secret_file agent-portal-service-redis-password random_text
+  secret_file outbound-message-service-redis-password random_text
   secret_file vault-keys random_vault_key
   secret_file agent-portal-service-key service_key_for agent_portal
   secret_file outbound-service-key service_key_for outbound
   secret_file meta-app-secret random_text
   secret_file meta-verify-token random_text
   secret_file admin-password random_text
+}
+
+# The file of Redis' users, for these passwords.
+redis_users() {
+  (
+    umask 077
+    TENANT_SERVICE_REDIS_PASSWORD=$(secret tenant-service-redis-password) \
+      AGENT_PORTAL_REDIS_PASSWORD=$(secret agent-portal-service-redis-password) \
+      OUTBOUND_REDIS_PASSWORD=$(secret outbound-message-service-redis-password) \
+      "$REPO/deploy/redis/acl.sh" >"$SECRETS/redis-users.acl"
+  )
+  printf '%s' "$SECRETS/redis-users.acl"
 }
 
 # What tenant-service knows of a service key.

@@ -50,13 +50,14 @@ database_url() { echo "postgres://$1@127.0.0.1:$PG_PORT/$DATABASE"; }
 # shared_settings PREFIX ROLE PORT
 shared_settings() {
   local prefix=$1 role=$2 port=$3
+  local user=${role//_/-}
   cat <<VARS
 ${prefix}__HTTP__BIND=127.0.0.1:$port
 ${prefix}__HTTP__ALLOWED_ORIGINS=$PORTAL_ORIGIN
 ${prefix}__HTTP__TRUSTED_PROXIES=127.0.0.1,::1
 ${prefix}__DATABASE__URL=$(database_url "$role")
 ${prefix}__RABBITMQ__URL=amqp://portal:$(secret rabbitmq-password)@127.0.0.1:$AMQP_PORT/%2f
-${prefix}__REDIS__URL=redis://127.0.0.1:$REDIS_PORT/0
+${prefix}__REDIS__URL=redis://$user:$(secret "$user-redis-password")@127.0.0.1:$REDIS_PORT/0
 ${prefix}__VAULT__KEYS_FILE=$SECRETS/vault-keys
 ${prefix}__VAULT__ACTIVE_KEY=local
 ${prefix}__TELEMETRY__OTLP_ENDPOINT=${OTLP_ENDPOINT:-}
