@@ -8,6 +8,9 @@ DROP TABLE live_events;
 DROP TABLE user_sync_runs;
 REVOKE ALL (tenant_id, session_id, user_id, revoked_at, expires_at, idle_expires_at)
     ON genesys_user_sessions FROM outbound_message_service;
+ALTER TABLE genesys_user_sessions DROP COLUMN genesys_refresh_began_at;
+ALTER TABLE genesys_user_sessions DROP COLUMN genesys_token_issued_at;
+ALTER TABLE genesys_user_sessions DROP COLUMN genesys_client_id;
 ALTER TABLE genesys_user_sessions DROP COLUMN genesys_checked_at;
 REVOKE ALL (tenant_id, user_id, is_active, role) ON genesys_users FROM outbound_message_service;
 ALTER TABLE genesys_users DROP COLUMN seen_in_run;

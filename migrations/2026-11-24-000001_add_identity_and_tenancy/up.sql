@@ -270,6 +270,11 @@ GRANT SELECT (tenant_id, user_id, is_active, role) ON genesys_users TO outbound_
 
 ALTER TABLE genesys_user_sessions ADD COLUMN genesys_checked_at timestamptz;
 COMMENT ON COLUMN genesys_user_sessions.genesys_checked_at IS 'when Genesys last vouched for the person';
+ALTER TABLE genesys_user_sessions ADD COLUMN genesys_client_id varchar(255);
+ALTER TABLE genesys_user_sessions ADD COLUMN genesys_token_issued_at timestamptz;
+ALTER TABLE genesys_user_sessions ADD COLUMN genesys_refresh_began_at timestamptz;
+COMMENT ON COLUMN genesys_user_sessions.genesys_client_id IS 'the tenant''s own OAuth client that the tokens belong to; NULL is the deployment''s';
+COMMENT ON COLUMN genesys_user_sessions.genesys_refresh_began_at IS 'when the refresh token was sent to Genesys; NULL once its answer is stored';
 GRANT SELECT (tenant_id, session_id, user_id, revoked_at, expires_at, idle_expires_at)
     ON genesys_user_sessions TO outbound_message_service;
 

@@ -17,8 +17,8 @@ pub enum Actor {
     Service(String),
     /// An API key of a tenant, by id.
     ApiKey(String),
-    /// Whoever runs `portalctl`.
-    Operator,
+    /// Whoever runs `portalctl`, by name where it is known.
+    Operator(Option<String>),
     /// Somebody who is not signed in.
     Anonymous,
 }
@@ -30,7 +30,7 @@ impl Actor {
             Self::User(id) => ("user", Some(id)),
             Self::Service(name) => ("service", Some(name)),
             Self::ApiKey(id) => ("api_key", Some(id)),
-            Self::Operator => ("operator", None),
+            Self::Operator(name) => ("operator", name.as_deref()),
             Self::Anonymous => ("anonymous", None),
         }
     }

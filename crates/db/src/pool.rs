@@ -69,6 +69,30 @@ impl Tx<'_> {
             Scope::Service | Scope::CrossTenant(_) => None,
         }
     }
+
+    /// Goes on for another tenant within the same transaction, and comes back: for what an operator
+    /// moves from one tenant to another, whole or not at all. Services work for one tenant.
+    pub fn for_tenant<T, E: From<DbError>>(
+        &mut self,
+        tenant: &TenantId,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let scope = Scope::Tenant(tenant.clone());
+        self.enter(&scope)?;
+        let result = work(&mut Tx {
+            conn: self.conn,
+            scope: &scope,
+        })?;
+        self.enter(self.scope)?;
+        Ok(result)
+    }
+
+    fn enter(&mut self, scope: &Scope) -> Result<(), DbError> {
+        match scope.enter_sql() {
+            Some(sql) => self.conn.batch_execute(&sql).map_err(DbError::from),
+            None => Ok(()),
+        }
+    }
 }
 
 #[derive(Clone, Copy)]

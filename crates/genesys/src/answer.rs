@@ -33,7 +33,10 @@ impl Answer {
             } else {
                 ErrorKind::Unavailable
             };
-            GenesysError::new(kind)
+            GenesysError {
+                was_sent: !(error.is_builder() || error.is_connect()),
+                ..GenesysError::new(kind)
+            }
         })?;
         let (status, headers) = (response.status(), response.headers().clone());
         let mut answer = Self {
@@ -77,6 +80,7 @@ impl Answer {
             status: Some(self.status.as_u16()),
             code,
             correlation_id: self.correlation_id.clone(),
+            was_sent: true,
         }
     }
 }

@@ -14,6 +14,8 @@ pub struct GenesysError {
     pub code: Option<String>,
     /// Genesys' id of the call, for their support.
     pub correlation_id: Option<String>,
+    /// Whether the request may have reached Genesys: false when no connection came about.
+    pub was_sent: bool,
 }
 
 /// What went wrong.
@@ -50,7 +52,19 @@ impl GenesysError {
             status: None,
             code: None,
             correlation_id: None,
+            was_sent: true,
         }
+    }
+
+    /// Whether Genesys surely did nothing: nothing reached it, or it said itself that it was too
+    /// busy or out of order. After a lost answer nobody can tell.
+    pub fn surely_did_nothing(&self) -> bool {
+        !self.was_sent
+            || match self.kind {
+                ErrorKind::RateLimited { .. } => true,
+                ErrorKind::Unavailable => self.status.is_some_and(|status| status >= 400),
+                _ => false,
+            }
     }
 }
 

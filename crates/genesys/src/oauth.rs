@@ -1,6 +1,8 @@
 //! The authorization code flow.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,8 +11,8 @@ use oauth2::basic::{
     BasicClient, BasicErrorResponseType as Code, BasicTokenResponse, BasicTokenType,
 };
 use oauth2::{
-    AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, HttpRequest,
-    HttpResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken,
+    AsyncHttpClient, AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken,
+    HttpRequest, HttpResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken,
     RequestTokenError, TokenResponse as _, TokenUrl,
 };
 use portal_service_kit::http_client::traced;
@@ -137,7 +139,7 @@ impl GenesysClient {
             request = request.set_pkce_verifier(PkceCodeVerifier::new(verifier));
         }
         let call = TokenCall::new(self, client);
-        let result = request.request_async(&|http| call.run(http)).await;
+        let result = request.request_async(&call).await;
         call.finish(result)
     }
 
@@ -155,7 +157,7 @@ impl GenesysClient {
         let call = TokenCall::new(self, client);
         let result = oauth
             .exchange_refresh_token(&token)
-            .request_async(&|http| call.run(http))
+            .request_async(&call)
             .await;
         call.finish(result)
     }
@@ -207,6 +209,16 @@ struct TokenCall<'a> {
 
 type TokenResult =
     Result<BasicTokenResponse, RequestTokenError<GenesysError, oauth2::basic::BasicErrorResponse>>;
+
+// A type and not a closure: only so can the compiler tell that the call may move between threads.
+impl<'c> AsyncHttpClient<'c> for TokenCall<'_> {
+    type Error = GenesysError;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, GenesysError>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(self.run(request))
+    }
+}
 
 impl<'a> TokenCall<'a> {
     fn new(genesys: &'a GenesysClient, client: &'a OAuthClient) -> Self {

@@ -24,13 +24,14 @@ const DEFAULTS: &[(&str, Role)] = &[
     ("Outbound Agent", Role::Agent),
 ];
 
-/// A map from roles of Genesys, by id or name, to portal roles.
+/// A map from roles of Genesys, by id or name, to portal roles, in layers: of several that know a
+/// role the last added decides.
 ///
 /// Names must be equal but for case and outer spaces: `Non-admin` is not `admin`. The highest of
 /// a person's roles wins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleMap {
-    roles: HashMap<String, Role>,
+    layers: Vec<HashMap<String, Option<Role>>>,
     otherwise: Option<Role>,
 }
 
@@ -48,11 +49,11 @@ impl RoleMap {
     /// A map of an organization's own. `otherwise` is the role of a person whose roles are not in
     /// the map; `None` refuses them.
     pub fn new(roles: impl IntoIterator<Item = (String, Role)>, otherwise: Option<Role>) -> Self {
-        let roles = roles
-            .into_iter()
-            .map(|(name, role)| (folded(&name), role))
-            .collect();
-        Self { roles, otherwise }
+        Self {
+            layers: Vec::new(),
+            otherwise,
+        }
+        .with_roles(roles)
     }
 
     /// The built-in roles of Genesys Cloud by name, and what each gives.
@@ -62,9 +63,28 @@ impl RoleMap {
 
     /// The same map with these roles besides; a role that it knows already gets the new meaning.
     #[must_use]
-    pub fn with_roles(mut self, roles: impl IntoIterator<Item = (String, Role)>) -> Self {
-        let roles = roles.into_iter().map(|(name, role)| (folded(&name), role));
-        self.roles.extend(roles);
+    pub fn with_roles(self, roles: impl IntoIterator<Item = (String, Role)>) -> Self {
+        self.with_mappings(roles.into_iter().map(|(name, role)| (name, Some(role))))
+    }
+
+    /// As [`RoleMap::with_roles`]; `None` takes the meaning of a role away, as if nobody knew it.
+    #[must_use]
+    pub fn with_mappings(
+        mut self,
+        mappings: impl IntoIterator<Item = (String, Option<Role>)>,
+    ) -> Self {
+        let layer = mappings
+            .into_iter()
+            .map(|(name, role)| (folded(&name), role));
+        self.layers.push(layer.collect());
+        self
+    }
+
+    /// The same map with another role for people none of whose roles means anything; `None`
+    /// refuses them.
+    #[must_use]
+    pub fn with_otherwise(mut self, otherwise: Option<Role>) -> Self {
+        self.otherwise = otherwise;
         self
     }
 
@@ -73,11 +93,18 @@ impl RoleMap {
     /// Do not call it when the roles are unknown ([`crate::Identity::roles`] is `None`): unknown
     /// roles are not the same as none.
     pub fn portal_role(&self, roles: &[RoleRef]) -> Option<Role> {
-        let mapped = roles
-            .iter()
-            .flat_map(|role| [&role.id, &role.name])
-            .filter_map(|key| self.roles.get(&folded(key)));
-        mapped.max().copied().or(self.otherwise)
+        let mapped = roles.iter().filter_map(|role| self.meaning(role));
+        mapped.max().or(self.otherwise)
+    }
+
+    fn meaning(&self, role: &RoleRef) -> Option<Role> {
+        let keys = [folded(&role.id), folded(&role.name)];
+        let mut layers = self.layers.iter().rev();
+        // Within a layer the id goes before the name, which may change.
+        layers
+            .find_map(|layer| keys.iter().find_map(|key| layer.get(key)))
+            .copied()
+            .flatten()
     }
 }
 
@@ -200,6 +227,26 @@ mod tests {
         let map = RoleMap::new([("ID-1".to_owned(), Role::Admin)], None);
         assert_eq!(role_of(&map, &["first", "second"]), Some(Role::Admin));
         assert_eq!(role_of(&map, &["first"]), None);
+    }
+
+    #[test]
+    fn none_takes_a_meaning_away_and_the_last_layer_decides() {
+        let map = RoleMap::default()
+            .with_roles([("Chief".to_owned(), Role::Admin)])
+            .with_mappings([
+                ("SUPERVISOR".to_owned(), None),
+                ("id-0".to_owned(), None),
+                ("Acme Lead".to_owned(), Some(Role::Supervisor)),
+            ])
+            .with_otherwise(None);
+        // By name; by id although the name means something; and what is left still counts.
+        assert_eq!(role_of(&map, &["x", "Supervisor"]), None);
+        assert_eq!(role_of(&map, &["Master Admin"]), None);
+        assert_eq!(role_of(&map, &["Master Admin", "User"]), Some(Role::Agent));
+        assert_eq!(role_of(&map, &["x", "chief"]), Some(Role::Admin));
+        assert_eq!(role_of(&map, &["x", "acme lead"]), Some(Role::Supervisor));
+        let lenient = map.with_otherwise(Some(Role::Agent));
+        assert_eq!(role_of(&lenient, &["x", "Supervisor"]), Some(Role::Agent));
     }
 
     #[test]

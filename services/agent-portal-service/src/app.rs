@@ -31,6 +31,8 @@ use crate::{
     jobs, routes,
     state::{AppState, WebSettings},
     usecases::{
+        genesys_clients::GenesysClients,
+        genesys_tokens::GenesysTokens,
         profiles::Profiles,
         sessions::Sessions,
         sign_in::{Outcomes, SignIn, SignInRules},
@@ -40,6 +42,9 @@ use crate::{
 
 /// For what is left to do after the last request.
 const AFTER_REQUESTS: Duration = Duration::from_secs(10);
+
+/// After its time-out an answer of Genesys is still to be written down.
+const ANSWER_SLACK: Duration = Duration::from_secs(10);
 
 /// The service, bound to its ports and ready to run.
 pub struct App {
@@ -222,13 +227,28 @@ impl Parts {
             .with_lifetime(tokens.lifetime());
         let token_keys = TokenKeys::derive(&self.backing.vault, &settings.vault_key_ids())?;
         let rules = Arc::new(rules(settings)?);
+        let clients = GenesysClients {
+            rules: Arc::clone(&rules),
+            tenants: self.tenants.clone(),
+            vault: Arc::clone(&self.backing.vault),
+        };
+        let genesys_tokens = GenesysTokens {
+            db: self.backing.db.clone(),
+            vault: Arc::clone(&self.backing.vault),
+            genesys: self.genesys.clone(),
+            clients: clients.clone(),
+            lease: settings.genesys.timeout() + ANSWER_SLACK,
+            clock: Arc::clone(&self.clock),
+        };
         let sign_in = SignIn {
             db: self.backing.db.clone(),
             cache: self.backing.cache.clone(),
             limiter: self.backing.limiter.clone(),
             vault: Arc::clone(&self.backing.vault),
             genesys: self.genesys.clone(),
+            clients,
             tenants: self.tenants.clone(),
+            revocations: self.revocations.clone(),
             issuer: issuer.clone(),
             token_keys: token_keys.clone(),
             rules: Arc::clone(&rules),
@@ -240,6 +260,8 @@ impl Parts {
             db: self.backing.db.clone(),
             vault: Arc::clone(&self.backing.vault),
             genesys: self.genesys.clone(),
+            genesys_tokens,
+            recheck_after: settings.genesys.recheck_after(),
             rules,
             tenants: self.tenants.clone(),
             issuer,

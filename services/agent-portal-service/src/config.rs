@@ -248,6 +248,8 @@ pub struct GenesysSection {
     pub allow_plain_http: bool,
     /// How long one answer may take.
     pub timeout_ms: u64,
+    /// How long it holds that Genesys vouched for a person; 0 for the whole session.
+    pub recheck_minutes: u32,
     /// OAuth clients of single regions.
     #[serde(default)]
     pub clients: BTreeMap<String, ClientSection>,
@@ -317,6 +319,11 @@ impl GenesysSection {
         RoleMap::default().with_roles(roles)
     }
 
+    /// How long it holds that Genesys vouched for a person.
+    pub(crate) fn recheck_after(&self) -> Option<chrono::Duration> {
+        (self.recheck_minutes > 0).then(|| chrono::Duration::minutes(self.recheck_minutes.into()))
+    }
+
     /// How long one answer may take.
     pub const fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms)
@@ -353,6 +360,7 @@ impl Validate for GenesysSection {
             }
         }
         problems.require_within("timeout_ms", self.timeout_ms, 100..=60_000);
+        problems.require_within("recheck_minutes", self.recheck_minutes.into(), 0..=1_440);
     }
 }
 

@@ -35,6 +35,14 @@ impl From<SignInError> for ApiError {
                 "REGION_UNKNOWN",
                 "Nobody can sign in from this Genesys region here.",
             ),
+            E::TenantNotThere => Self::not_found(
+                "LOGIN_TENANT_UNKNOWN",
+                "Nobody can sign in with this link: it names no organization that is active here.",
+            ),
+            E::NotApproved => Self::forbidden(
+                "GENESYS_NOT_APPROVED",
+                "Your Genesys organization has not approved this portal yet.",
+            ),
             E::UnknownOrigin => Self::bad_request(
                 "ORIGIN_NOT_ALLOWED",
                 "The page that began the sign-in is not allowed to: its origin is not configured.",
@@ -76,7 +84,7 @@ impl From<SignInError> for ApiError {
             ),
             E::CacheAway(cause) => Self::unavailable(
                 "SIGN_IN_UNAVAILABLE",
-                "Nobody can sign in at the moment; try again shortly.",
+                "Nobody can sign in just now, because a part of the portal does not answer; this passes, try again shortly.",
                 RETRY_AFTER,
             )
             .with_source(cause),
@@ -112,6 +120,10 @@ impl From<Refusal> for ApiError {
                 "REGION_MISMATCH",
                 "Your organization is registered in another Genesys region; choose that one.",
             ),
+            Refusal::OtherTenant => Self::forbidden(
+                "LOGIN_TENANT_MISMATCH",
+                "You signed in to another Genesys organization than the one that this sign-in was begun for.",
+            ),
             Refusal::TenantSuspended => tenant_suspended(),
             Refusal::KnownElsewhere => {
                 Self::forbidden("USER_IN_OTHER_ORGANIZATION", USER_IN_OTHER_ORGANIZATION)
@@ -141,6 +153,7 @@ impl From<SessionError> for ApiError {
             }
             E::UserDeactivated => user_deactivated(),
             E::TenantNotActive => tenant_suspended(),
+            E::Refused(refusal) => refusal.into(),
             E::UnknownSession => Self::not_found(
                 "SESSION_NOT_FOUND",
                 "You have no such session, or it has ended already.",

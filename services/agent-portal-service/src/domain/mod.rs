@@ -1,13 +1,15 @@
 //! Rules and facts of users, sign-ins and sessions. Pure: no I/O, no framework.
 
+mod genesys_token;
 mod handoff;
 mod refresh_token;
 mod session;
 mod sign_in;
 mod user;
 
+pub(crate) use genesys_token::{GenesysTokenState, TokenVerdict};
 pub(crate) use handoff::Handoff;
 pub(crate) use refresh_token::{RefreshToken, SECRET_BYTES, TAG_BYTES};
 pub(crate) use session::{LiveSession, RefreshVerdict, RevokeReason, Session, SessionTimes};
 pub(crate) use sign_in::{LoginRecord, ReturnMode};
-pub(crate) use user::{GenesysPerson, User, UserChanges, merge};
+pub(crate) use user::{DeactivatedBy, GenesysPerson, ToldRole, User, UserChanges, merge};

@@ -124,6 +124,10 @@ pub(crate) enum RevokeReason {
     TokenReused,
     /// It was not used for too long, or is too old.
     Expired,
+    /// Genesys no longer knows the person's tokens.
+    GenesysSignedOut,
+    /// Genesys says that the person may not go on.
+    GenesysRefused,
     /// The tenant was suspended.
     TenantSuspended,
     /// The tenant was deleted.
@@ -139,6 +143,8 @@ impl RevokeReason {
             Self::EndedByUser => "ended_by_user",
             Self::TokenReused => "token_reused",
             Self::Expired => "expired",
+            Self::GenesysSignedOut => "genesys_signed_out",
+            Self::GenesysRefused => "genesys_refused",
             Self::TenantSuspended => "tenant_suspended",
             Self::TenantDeleted => "tenant_deleted",
         }

@@ -1,5 +1,6 @@
 //! A sign-in that has begun and not ended: what is kept while the person is at Genesys.
 
+use portal_types::TenantId;
 use serde::{Deserialize, Serialize};
 
 /// How the outcome gets back to the portal.
@@ -28,6 +29,12 @@ pub(crate) struct LoginRecord {
     /// SHA-256 (base64url) of what the portal's own server gave the same browser, if it did: only
     /// that browser may redeem the code of a redirect.
     pub(crate) handoff: Option<String>,
+    /// The tenant that the sign-in was begun for: nobody of another one gets in by it.
+    #[serde(default)]
+    pub(crate) tenant: Option<TenantId>,
+    /// That tenant's own OAuth client, if the person was sent to Genesys with it.
+    #[serde(default)]
+    pub(crate) own_client: Option<String>,
 }
 
 impl std::fmt::Debug for LoginRecord {

@@ -3,6 +3,9 @@
 use chrono::{DateTime, Utc};
 use portal_types::{Role, TenantId, UserId};
 
+/// The longest name that the column takes.
+const MAX_NAME: usize = 255;
+
 /// A person that we know.
 #[expect(
     clippy::struct_field_names,
@@ -24,14 +27,59 @@ pub(crate) struct User {
     pub(crate) name: String,
     /// What the person may do.
     pub(crate) role: Role,
+    /// The role that an administrator of the organization gave, whatever Genesys says.
+    pub(crate) role_override: Option<Role>,
     /// Whether the person may sign in.
     pub(crate) is_active: bool,
+    /// Who switched the person off.
+    pub(crate) deactivated_by: Option<DeactivatedBy>,
     /// Genesys' version of the person's record.
     pub(crate) genesys_version: Option<i64>,
     /// When we first saw the person.
     pub(crate) created_at: DateTime<Utc>,
     /// The last sign-in.
     pub(crate) last_login_at: Option<DateTime<Utc>>,
+}
+
+impl User {
+    /// Whether Genesys alone switched the person off: a person who is active there again comes back.
+    pub(crate) fn may_come_back(&self) -> bool {
+        !self.is_active && self.deactivated_by == Some(DeactivatedBy::Genesys)
+    }
+}
+
+/// Who switched a person off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeactivatedBy {
+    /// An administrator of the organization.
+    Admin,
+    /// Genesys: the person left the organization there.
+    Genesys,
+    /// The operator.
+    Operator,
+}
+
+impl DeactivatedBy {
+    /// Reads the word of the table.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        match word {
+            "admin" => Some(Self::Admin),
+            "genesys" => Some(Self::Genesys),
+            "operator" => Some(Self::Operator),
+            _ => None,
+        }
+    }
+}
+
+/// What a person's Genesys roles come down to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ToldRole {
+    /// Genesys did not tell the roles, which is not the same as none.
+    Unknown,
+    /// None of the roles lets the person in.
+    Nothing,
+    /// This one.
+    Role(Role),
 }
 
 /// What Genesys says of a person at a sign-in.
@@ -45,10 +93,24 @@ pub(crate) struct GenesysPerson {
     pub(crate) email: Option<String>,
     /// The display name.
     pub(crate) name: String,
-    /// The role that the organization's roles come down to; `None` when Genesys did not tell them.
-    pub(crate) role: Option<Role>,
+    /// What the person's roles come down to.
+    pub(crate) role: ToldRole,
     /// The version of the person's record.
     pub(crate) version: Option<i64>,
+}
+
+impl GenesysPerson {
+    /// The person of a token, with the role that the person's roles come down to.
+    pub(crate) fn of(identity: &portal_genesys::Identity, role: ToldRole) -> Self {
+        Self {
+            org_id: identity.organization.id.clone(),
+            user_id: identity.user_id.clone(),
+            email: Some(identity.email.clone()),
+            name: identity.name.chars().take(MAX_NAME).collect(),
+            role,
+            version: identity.version,
+        }
+    }
 }
 
 /// What a sign-in changes of a person.
@@ -74,7 +136,11 @@ pub(crate) fn merge(known: &User, told: &GenesysPerson) -> (User, UserChanges) {
         user.genesys_version = told.version.or(known.genesys_version);
     }
     // Roles are not part of the versioned record: granting one does not raise the version.
-    user.role = told.role.unwrap_or(known.role);
+    user.role = match (known.role_override, told.role) {
+        (Some(given), _) => given,
+        (None, ToldRole::Role(role)) => role,
+        (None, ToldRole::Unknown | ToldRole::Nothing) => known.role,
+    };
     let details = user.email != known.email
         || user.name != known.name
         || user.genesys_org_id != known.genesys_org_id;
@@ -98,7 +164,9 @@ mod tests {
             email: Some("a@acme.example".to_owned()),
             name: "Alice".to_owned(),
             role: Role::Supervisor,
+            role_override: None,
             is_active: true,
+            deactivated_by: None,
             genesys_version: Some(5),
             created_at: Utc::now(),
             last_login_at: None,
@@ -111,7 +179,7 @@ mod tests {
             user_id: "genesys-user".to_owned(),
             email: Some("a@acme.example".to_owned()),
             name: "Alice".to_owned(),
-            role: Some(Role::Supervisor),
+            role: ToldRole::Role(Role::Supervisor),
             version: Some(5),
         }
     }
@@ -138,7 +206,7 @@ mod tests {
         );
 
         let promoted = GenesysPerson {
-            role: Some(Role::Admin),
+            role: ToldRole::Role(Role::Admin),
             ..told()
         };
         let (user, changes) = merge(&known(), &promoted);
@@ -151,12 +219,46 @@ mod tests {
         let stale = GenesysPerson {
             name: "Old name".to_owned(),
             version: Some(4),
-            role: None,
+            role: ToldRole::Unknown,
             ..told()
         };
         let (user, changes) = merge(&known(), &stale);
         assert_eq!(changes, UserChanges::default());
         assert_eq!((user.name.as_str(), user.role), ("Alice", Role::Supervisor));
         assert_eq!(user.genesys_version, Some(5));
+    }
+
+    #[test]
+    fn a_role_that_an_administrator_gave_wins_over_genesys() {
+        let given = User {
+            role_override: Some(Role::Admin),
+            ..known()
+        };
+        for role in [
+            ToldRole::Unknown,
+            ToldRole::Nothing,
+            ToldRole::Role(Role::Agent),
+        ] {
+            let (user, changes) = merge(&given, &GenesysPerson { role, ..told() });
+            assert!(changes.role);
+            assert_eq!(user.role, Role::Admin);
+        }
+    }
+
+    #[test]
+    fn only_whom_genesys_switched_off_comes_back_by_itself() {
+        for (by, comes_back) in [("genesys", true), ("admin", false), ("operator", false)] {
+            let user = User {
+                is_active: false,
+                deactivated_by: DeactivatedBy::parse(by),
+                ..known()
+            };
+            assert_eq!(user.may_come_back(), comes_back, "{by}");
+        }
+        let unknown = User {
+            is_active: false,
+            ..known()
+        };
+        assert!(!unknown.may_come_back() && !known().may_come_back());
     }
 }

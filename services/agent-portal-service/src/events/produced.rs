@@ -14,7 +14,7 @@ use portal_types::{SessionId, TenantId, UserId};
 
 use crate::{
     ROLE,
-    domain::{RevokeReason, User},
+    domain::{RevokeReason, User, UserChanges},
 };
 
 /// Who publishes.
@@ -32,6 +32,18 @@ pub(crate) enum UserEvent {
     Updated,
     /// Has another role.
     RoleChanged,
+}
+
+impl UserEvent {
+    /// What there is to tell of changes.
+    pub(crate) fn of(changes: UserChanges) -> impl Iterator<Item = Self> {
+        [
+            (changes.details, Self::Updated),
+            (changes.role, Self::RoleChanged),
+        ]
+        .into_iter()
+        .filter_map(|(happened, event)| happened.then_some(event))
+    }
 }
 
 /// Tells what happened to a user.

@@ -62,6 +62,21 @@ const TABLE: &[(&[&str], &str, &str)] = &[
         "Sign in again and allow access. If Genesys says that the portal is not approved, ask your Genesys administrator to approve it.",
     ),
     (
+        &["GENESYS_NOT_APPROVED"],
+        "Your Genesys organization has not approved this portal",
+        "Ask a Genesys administrator of your organization to approve it: they open this sign-in themselves and agree, or approve the client under Authorized Applications (permission OAuth > Client > Authorize).",
+    ),
+    (
+        &["LOGIN_TENANT_UNKNOWN"],
+        "This link is for no organization here",
+        "Sign in without it, or ask your administrator for the right one.",
+    ),
+    (
+        &["LOGIN_TENANT_MISMATCH"],
+        "You signed in to another organization",
+        "Sign out of Genesys Cloud, then sign in again with an account of the organization whose link you used.",
+    ),
+    (
         &["GENESYS_CODE_REFUSED", "LOGIN_STATE_UNKNOWN"],
         "This sign-in is over",
         "It took too long, or was finished already. Sign in again.",
@@ -99,7 +114,12 @@ const TABLE: &[(&[&str], &str, &str)] = &[
             "DATABASE_UNAVAILABLE",
         ],
         "Signing in is not possible at the moment",
-        "Wait a moment and sign in again.",
+        "This is a passing fault of the portal, and not yours. Wait a moment and sign in again; whoever is signed in already can go on working.",
+    ),
+    (
+        &["SESSION_REVOKED"],
+        "You were signed out",
+        "The session was ended, here or at Genesys Cloud. Sign in again.",
     ),
     (
         &["SESSION_EXPIRED"],
@@ -138,6 +158,7 @@ mod tests {
             Refusal::NoRole,
             Refusal::UnknownTenant,
             Refusal::WrongRegion,
+            Refusal::OtherTenant,
             Refusal::TenantSuspended,
             Refusal::KnownElsewhere,
             Refusal::UserDeactivated,
@@ -146,6 +167,9 @@ mod tests {
             SignInError::UnknownState,
             SignInError::ForeignState,
             SignInError::Denied,
+            SignInError::NotApproved,
+            SignInError::TenantNotThere,
+            SignInError::CacheAway(portal_cache::CacheError::Decode),
             SignInError::CodeRefused(None),
             SignInError::ClientRefused(None),
             SignInError::GenesysAway(None),

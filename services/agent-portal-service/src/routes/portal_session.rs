@@ -35,6 +35,8 @@ pub(crate) fn mount(config: &mut web::ServiceConfig) {
 #[serde(deny_unknown_fields)]
 struct BeginQuery {
     region: Option<String>,
+    tenant: Option<String>,
+    genesys_org_id: Option<String>,
     login_hint: Option<String>,
 }
 
@@ -56,6 +58,8 @@ async fn begin(
         ("origin", Some(state.web.portal_origin.clone())),
         ("handoff", Some(browser_hash(secret.expose_secret()))),
         ("region", query.0.region),
+        ("tenant", query.0.tenant),
+        ("genesys_org_id", query.0.genesys_org_id),
         ("login_hint", query.0.login_hint),
     ];
     for (name, value) in parameters {

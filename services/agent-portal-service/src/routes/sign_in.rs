@@ -55,6 +55,11 @@ pub(crate) struct LoginQuery {
     return_to: ReturnTo,
     /// One of the configured Genesys regions; the first of them if left out.
     region: Option<String>,
+    /// The tenant to sign in to: its own OAuth client is used if it has one, and nobody of another
+    /// organization gets in by this sign-in.
+    tenant: Option<String>,
+    /// As `tenant`, by the id of its Genesys organization.
+    genesys_org_id: Option<String>,
     /// The origin of the front end, one of the configured ones; if left out, that of the `Referer`,
     /// or else the first configured one.
     origin: Option<String>,
@@ -75,6 +80,8 @@ pub(crate) struct LoginQuery {
             ("Set-Cookie" = String, description = "Ties the sign-in to this browser"),
         )),
         (status = 400, description = "The region or the origin is not a configured one"),
+        (status = 403, description = "The region is not the tenant's"),
+        (status = 404, description = "The tenant is unknown or not active"),
         (status = 429, description = "Too many sign-ins from one address"),
         (status = 503, description = "Nobody can sign in at the moment"),
     )
@@ -94,6 +101,8 @@ pub(crate) async fn login(
         .sign_in
         .begin(BeginSignIn {
             region: query.region,
+            tenant: query.tenant,
+            genesys_org_id: query.genesys_org_id,
             origin: origin.clone(),
             mode,
             login_hint: query.login_hint,

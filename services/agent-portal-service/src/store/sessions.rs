@@ -31,6 +31,12 @@ pub(crate) struct NewSession {
     pub(crate) genesys_refresh_token: Option<Vec<u8>>,
     /// When the Genesys access token ends.
     pub(crate) genesys_token_expires_at: DateTime<Utc>,
+    /// When the Genesys access token came.
+    pub(crate) genesys_token_issued_at: DateTime<Utc>,
+    /// The tenant's own OAuth client that the Genesys tokens belong to.
+    pub(crate) genesys_client_id: Option<String>,
+    /// When Genesys vouched for the person.
+    pub(crate) genesys_checked_at: DateTime<Utc>,
     /// What the browser called itself.
     pub(crate) user_agent: Option<String>,
     /// The sign-in.
@@ -152,6 +158,44 @@ pub(crate) fn lock_session(
         .optional()?
         .map(Session::try_from)
         .transpose()
+}
+
+/// Takes the turn to ask Genesys about the session's person; false when somebody asked after
+/// `before`.
+pub(crate) fn claim_check(
+    tx: &mut Tx<'_>,
+    session: &Session,
+    before: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<bool, DbError> {
+    let due = sessions::genesys_checked_at
+        .is_null()
+        .or(sessions::genesys_checked_at.lt(before));
+    let rows = diesel::update(
+        sessions::table
+            .filter(sessions::tenant_id.eq(session.tenant_id.as_str()))
+            .filter(sessions::session_id.eq(session.session_id.as_uuid()))
+            .filter(due),
+    )
+    .set(sessions::genesys_checked_at.eq(now))
+    .execute(tx.conn())?;
+    Ok(rows == 1)
+}
+
+/// Sets when Genesys is taken to have vouched for the session's person.
+pub(crate) fn set_checked_at(
+    tx: &mut Tx<'_>,
+    tenant_id: &TenantId,
+    session_id: SessionId,
+    checked_at: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let row = sessions::table
+        .filter(sessions::tenant_id.eq(tenant_id.as_str()))
+        .filter(sessions::session_id.eq(session_id.as_uuid()));
+    diesel::update(row)
+        .set(sessions::genesys_checked_at.eq(checked_at))
+        .execute(tx.conn())?;
+    Ok(())
 }
 
 /// Puts the successor's hash in the place of the current one.

@@ -7,7 +7,7 @@ use portal_db_schema::schema::genesys_users;
 use portal_types::{TenantId, UserId};
 use uuid::Uuid;
 
-use crate::domain::User;
+use crate::domain::{DeactivatedBy, User, UserChanges};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = genesys_users)]
@@ -19,7 +19,9 @@ struct UserRow {
     genesys_email: Option<String>,
     name: String,
     role: String,
+    role_override: Option<String>,
     is_active: bool,
+    deactivated_by: Option<String>,
     genesys_version: Option<i64>,
     created_at: DateTime<Utc>,
     last_login_at: Option<DateTime<Utc>>,
@@ -38,7 +40,12 @@ impl TryFrom<UserRow> for User {
             email: row.genesys_email,
             name: row.name,
             role: row.role.parse().map_err(|_word| corrupt("role"))?,
+            role_override: row
+                .role_override
+                .map(|word| word.parse().map_err(|_word| corrupt("role_override")))
+                .transpose()?,
             is_active: row.is_active,
+            deactivated_by: row.deactivated_by.as_deref().and_then(DeactivatedBy::parse),
             genesys_version: row.genesys_version,
             created_at: row.created_at,
             last_login_at: row.last_login_at,
@@ -102,13 +109,14 @@ pub(crate) fn insert_user(tx: &mut Tx<'_>, user: &User) -> Result<bool, DbError>
     Ok(rows == 1)
 }
 
-/// Writes what a sign-in changes of the user.
-pub(crate) fn update_user_at_sign_in(
+/// Writes what Genesys says of the user. Whoever Genesys vouches for is active.
+pub(crate) fn update_user(
     tx: &mut Tx<'_>,
     user: &User,
-    is_changed: bool,
+    changes: UserChanges,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
+    let is_changed = changes != UserChanges::default();
     let row = genesys_users::table
         .filter(genesys_users::tenant_id.eq(user.tenant_id.as_str()))
         .filter(genesys_users::user_id.eq(user.user_id.as_uuid()));
@@ -119,27 +127,39 @@ pub(crate) fn update_user_at_sign_in(
             genesys_users::name.eq(&user.name),
             genesys_users::role.eq(user.role.as_str()),
             genesys_users::genesys_version.eq(user.genesys_version),
+            genesys_users::is_active.eq(true),
+            genesys_users::deactivated_at.eq(None::<DateTime<Utc>>),
+            genesys_users::deactivated_by.eq(None::<String>),
             is_changed.then_some(genesys_users::updated_at.eq(now)),
-            genesys_users::last_login_at.eq(now),
+            changes
+                .role
+                .then_some(genesys_users::role_changed_at.eq(now)),
+            genesys_users::last_login_at.eq(user.last_login_at),
         ))
         .execute(tx.conn())?;
     Ok(())
 }
 
-/// Whether another tenant has a user with this Genesys id. Across tenants, because a person who
-/// moved between organizations must be noticed; the path's role sees ids only.
-pub(crate) fn is_known_elsewhere_any_tenant(
+/// Another tenant that has a user with this Genesys id. Across tenants, because a person who moved
+/// between organizations must be noticed; the path's role sees ids only.
+pub(crate) fn find_other_tenant_any_tenant(
     tx: &mut Tx<'_>,
     tenant_id: &TenantId,
     genesys_user_id: &str,
-) -> Result<bool, DbError> {
-    let elsewhere = genesys_users::table
+) -> Result<Option<TenantId>, DbError> {
+    let elsewhere: Option<String> = genesys_users::table
         .filter(genesys_users::genesys_user_id.eq(genesys_user_id))
-        .filter(genesys_users::tenant_id.ne(tenant_id.as_str()));
-    Ok(diesel::select(diesel::dsl::exists(
-        elsewhere.select(genesys_users::tenant_id),
-    ))
-    .get_result(tx.conn())?)
+        .filter(genesys_users::tenant_id.ne(tenant_id.as_str()))
+        .order(genesys_users::tenant_id)
+        .select(genesys_users::tenant_id)
+        .first(tx.conn())
+        .optional()?;
+    elsewhere
+        .map(|tenant| {
+            TenantId::parse(&tenant)
+                .map_err(|_form| DbError::Corrupt("genesys_users.tenant_id".to_owned()))
+        })
+        .transpose()
 }
 
 /// People whose role changed after `after`, of all tenants, and when: access tokens from before name

@@ -1,7 +1,9 @@
 //! What the service does, whatever the way in.
 
-mod genesys_tokens;
+pub(crate) mod genesys_clients;
+pub(crate) mod genesys_tokens;
 pub(crate) mod profiles;
+mod roles;
 pub(crate) mod sessions;
 pub(crate) mod sign_in;
 pub(crate) mod token_keys;

@@ -47,7 +47,8 @@ impl Sessions {
             Ending::One(session) => (Which::OneOf(owner.user, session), RevokeReason::EndedByUser),
             Ending::All => (Which::OfUser(owner.user), RevokeReason::LogoutAll),
         };
-        let ended = self.end_by(owner, which, reason, cause).await?;
+        let details = json!({"reason": reason.as_str()});
+        let ended = self.end_by(owner, which, reason, details, cause).await?;
         if ended == 0 && matches!(ending, Ending::One(_)) {
             return Err(SessionError::UnknownSession);
         }
@@ -81,17 +82,24 @@ impl Sessions {
         self.end(&owner, Ending::Own, cause).await.map(|_count| ())
     }
 
-    async fn end_by(
+    pub(super) async fn end_by(
         &self,
         owner: &Owner,
         which: Which,
         reason: RevokeReason,
+        details: serde_json::Value,
         cause: &Cause,
     ) -> Result<usize, SessionError> {
         let now = self.clock.now();
         let context = cause.events();
         let request_id = cause.request_id.clone();
-        let (tenant_id, user_id) = (owner.tenant.clone(), owner.user);
+        let tenant_id = owner.tenant.clone();
+        let actor = match reason {
+            RevokeReason::GenesysSignedOut | RevokeReason::GenesysRefused => {
+                audit::Actor::Service("genesys-cloud".to_owned())
+            }
+            _ => audit::Actor::User(owner.user.to_string()),
+        };
         let ended = self
             .db
             .write("sessions.end", &owner.tenant, move |tx| {
@@ -102,11 +110,11 @@ impl Sessions {
                         tx,
                         &audit::AuditEntry {
                             service: ROLE,
-                            actor: audit::Actor::User(user_id.to_string()),
+                            actor: actor.clone(),
                             action: "session.end",
                             target: Some(session.session_id.to_string()),
                             outcome: audit::Outcome::Succeeded,
-                            details: json!({"reason": reason.as_str()}),
+                            details: details.clone(),
                             request_id: request_id.clone(),
                         },
                     )?;
@@ -177,14 +185,14 @@ impl Sessions {
     }
 
     fn revoke_at_genesys(&self, tenant_id: &TenantId, session: &EndedSession) {
-        let (Some(sealed), Some((region, _))) = (
+        let (Some(sealed), Some(region)) = (
             &session.genesys_access_token,
-            self.rules.region(&session.genesys_region),
+            self.rules.known_region(&session.genesys_region),
         ) else {
             return;
         };
         match genesys_tokens::open(&self.vault, tenant_id, session.session_id, sealed) {
-            Ok(token) => genesys_tokens::revoke_later(&self.genesys, region, token),
+            Ok(token) => genesys_tokens::revoke_later(&self.genesys, &region, token),
             Err(error) => {
                 tracing::warn!(%error, "a token of Genesys cannot be opened, so it is not revoked");
             }

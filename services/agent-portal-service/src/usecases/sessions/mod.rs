@@ -2,6 +2,7 @@
 
 mod end;
 mod keep;
+mod recheck;
 mod refresh;
 
 use std::{sync::Arc, time::Duration};
@@ -17,7 +18,11 @@ use portal_vault::Vault;
 pub(crate) use end::Ending;
 pub(crate) use refresh::Refreshed;
 
-use super::{sign_in::SignInRules, token_keys::TokenKeys};
+use super::{
+    genesys_tokens::{GenesysTokens, TokenError},
+    sign_in::{Refusal, SignInRules},
+    token_keys::TokenKeys,
+};
 use crate::{domain::LiveSession, store};
 
 /// Why a session was not refreshed, shown or ended. Variants are facts.
@@ -35,6 +40,8 @@ pub(crate) enum SessionError {
     UserDeactivated,
     #[error("the tenant is not active")]
     TenantNotActive,
+    #[error("Genesys says that the person may not go on")]
+    Refused(#[from] Refusal),
     #[error("the user has no such session")]
     UnknownSession,
     #[error("there are no signing keys yet")]
@@ -43,6 +50,15 @@ pub(crate) enum SessionError {
     Db(#[from] DbError),
     #[error("the session could not be handled")]
     Unexpected(#[source] anyhow::Error),
+}
+
+impl From<TokenError> for SessionError {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Db(cause) => Self::Db(cause),
+            TokenError::Vault(_) => Self::Unexpected(error.into()),
+        }
+    }
 }
 
 impl From<IssueError> for SessionError {
@@ -60,6 +76,9 @@ pub(crate) struct Sessions {
     pub(crate) db: Db,
     pub(crate) vault: Arc<Vault>,
     pub(crate) genesys: GenesysClient,
+    pub(crate) genesys_tokens: GenesysTokens,
+    /// How long it holds that Genesys vouched for a person; none: for the whole session.
+    pub(crate) recheck_after: Option<chrono::Duration>,
     pub(crate) rules: Arc<SignInRules>,
     pub(crate) tenants: TenantClient,
     pub(crate) issuer: Issuer,

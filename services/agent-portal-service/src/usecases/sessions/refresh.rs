@@ -50,6 +50,7 @@ impl Sessions {
             return Err(SessionError::NotReady);
         }
         self.check_tenant(&token.tenant_id).await?;
+        self.recheck(&token, cause).await?;
         let (tenant_id, session_id) = (token.tenant_id.clone(), token.session_id);
         match self.rotate(token, cause).await? {
             Rotation::Done(done) => {

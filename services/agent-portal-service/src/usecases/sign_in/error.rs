@@ -8,6 +8,8 @@ use portal_db::DbError;
 use portal_genesys::{ErrorKind, GenesysError};
 use portal_tenant_client::TenantClientError;
 
+use crate::usecases::genesys_clients::ClientError;
+
 /// Why somebody was not signed in. Variants are facts; `crate::error` says what people are told.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SignInError {
@@ -15,6 +17,8 @@ pub(crate) enum SignInError {
     TooMany { retry_after: Duration },
     #[error("the region is not one of the configured ones")]
     UnknownRegion,
+    #[error("the sign-in is for a tenant that is unknown or not active")]
+    TenantNotThere,
     #[error("the origin is not one of the configured ones")]
     UnknownOrigin,
     #[error("the sign-in is unknown, over, or was finished before")]
@@ -23,6 +27,8 @@ pub(crate) enum SignInError {
     ForeignState,
     #[error("the person or Genesys denied access")]
     Denied,
+    #[error("the organization has not approved our OAuth client")]
+    NotApproved,
     #[error("Genesys did not take the code")]
     CodeRefused(#[source] Option<GenesysError>),
     #[error("Genesys refuses our OAuth client or request")]
@@ -58,6 +64,8 @@ pub(crate) enum Refusal {
     UnknownTenant,
     #[error("the tenant's Genesys organization lies in another region")]
     WrongRegion,
+    #[error("the sign-in was begun for another tenant")]
+    OtherTenant,
     #[error("the tenant is suspended")]
     TenantSuspended,
     #[error("the person is known in another tenant")]
@@ -68,13 +76,15 @@ pub(crate) enum Refusal {
 
 impl SignInError {
     /// All that [`SignInError::outcome`] may be.
-    pub(crate) const OUTCOMES: [&str; 23] = [
+    pub(crate) const OUTCOMES: [&str; 26] = [
         "too_many",
         "unknown_region",
+        "tenant_not_there",
         "unknown_origin",
         "unknown_state",
         "foreign_state",
         "denied",
+        "not_approved",
         "code_refused",
         "client_refused",
         "genesys_away",
@@ -84,6 +94,7 @@ impl SignInError {
         "no_role",
         "unknown_tenant",
         "wrong_region",
+        "other_tenant",
         "tenant_suspended",
         "known_elsewhere",
         "user_deactivated",
@@ -99,10 +110,12 @@ impl SignInError {
         match self {
             Self::TooMany { .. } => "too_many",
             Self::UnknownRegion => "unknown_region",
+            Self::TenantNotThere => "tenant_not_there",
             Self::UnknownOrigin => "unknown_origin",
             Self::UnknownState => "unknown_state",
             Self::ForeignState => "foreign_state",
             Self::Denied => "denied",
+            Self::NotApproved => "not_approved",
             Self::CodeRefused(_) => "code_refused",
             Self::ClientRefused(_) => "client_refused",
             Self::GenesysAway(_) => "genesys_away",
@@ -126,9 +139,19 @@ impl Refusal {
             Self::NoRole => "no_role",
             Self::UnknownTenant => "unknown_tenant",
             Self::WrongRegion => "wrong_region",
+            Self::OtherTenant => "other_tenant",
             Self::TenantSuspended => "tenant_suspended",
             Self::KnownElsewhere => "known_elsewhere",
             Self::UserDeactivated => "user_deactivated",
+        }
+    }
+}
+
+impl From<ClientError> for SignInError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::DirectoryAway(cause) => cause.into(),
+            ClientError::Sealed(_) => Self::Unexpected(error.into()),
         }
     }
 }

@@ -4,7 +4,7 @@ use portal_auth::{AccessSubject, IssuedToken, random_token};
 use portal_db::{CrossTenantPath, DbError, Scope, audit};
 use portal_genesys::{EntityState, Identity, Region, Tokens};
 use portal_tenant_client::{TenantRecord, TenantStatus};
-use portal_types::{Role, SessionId, TenantId};
+use portal_types::{SessionId, TenantId};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
@@ -110,17 +110,24 @@ impl SignIn {
             .code
             .as_ref()
             .ok_or(SignInError::CodeRefused(None))?;
-        // The region of the record, never one of the callback: a code goes to its own issuer only.
-        let (region, client) = self
-            .rules
-            .region(&login.region)
-            .ok_or(SignInError::UnknownRegion)?;
+        // Region and client of the record, never of the callback: a code goes to its issuer only.
+        let found = self
+            .clients
+            .find(
+                login.tenant.as_ref(),
+                &login.region,
+                login.own_client.as_deref(),
+            )
+            .await?;
+        // A tenant's client that was taken away meanwhile cannot take its code any more.
+        let (region, client) = found.ok_or(SignInError::CodeRefused(None))?;
+        let region = &region;
         let verifier = SecretString::from(login.verifier.as_str());
-        let verifier = self.rules.use_pkce.then_some(&verifier);
+        let verifier = self.rules.sends_challenge(&client).then_some(&verifier);
         let redirect_uri = &self.rules.redirect_uri;
         let tokens = self
             .genesys
-            .exchange_code(region, client, redirect_uri, code, verifier)
+            .exchange_code(region, &client, redirect_uri, code, verifier)
             .await?;
         let result = self.admit(login, region, &tokens, &callback).await;
         if result.is_err() {
@@ -138,12 +145,12 @@ impl SignIn {
         callback: &Callback,
     ) -> Result<SignedIn, SignInError> {
         let identity = self.genesys.me(region, &tokens.access_token).await?;
-        let mut tenant = None;
+        let mut known = Known::default();
         let result = self
-            .admit_known(login, region, tokens, callback, &identity, &mut tenant)
+            .admit_known(login, region, tokens, callback, &identity, &mut known)
             .await;
         if let Err(SignInError::Refused(refusal)) = result {
-            self.audit_refusal(refusal, region, &identity, tenant, &callback.cause)
+            self.audit_refusal(refusal, region, &identity, known, &callback.cause)
                 .await;
         }
         result
@@ -156,11 +163,21 @@ impl SignIn {
         tokens: &Tokens,
         callback: &Callback,
         identity: &Identity,
-        found: &mut Option<TenantId>,
+        known: &mut Known,
     ) -> Result<SignedIn, SignInError> {
-        let role = self.check_identity(identity)?;
-        let tenant = self.tenant_of(identity, region, found).await?;
-        self.check_elsewhere(&tenant.tenant_id, &identity.user_id)
+        check_states(identity)?;
+        let tenant = self.tenant_of(identity, region, known).await?;
+        if login
+            .tenant
+            .as_ref()
+            .is_some_and(|begun_for| *begun_for != tenant.tenant_id)
+        {
+            return Err(Refusal::OtherTenant.into());
+        }
+        let profile = self.tenants.genesys_profile(&tenant.tenant_id).await?;
+        let profile = profile.ok_or(Refusal::UnknownTenant)?;
+        let role = self.rules.role_in(&profile, identity)?;
+        self.check_elsewhere(&tenant.tenant_id, &identity.user_id, known)
             .await?;
 
         let session_id = SessionId::generate();
@@ -172,17 +189,11 @@ impl SignIn {
         let user = self
             .provision(NewSignIn {
                 tenant_id: tenant.tenant_id.clone(),
-                person: GenesysPerson {
-                    org_id: identity.organization.id.clone(),
-                    user_id: identity.user_id.clone(),
-                    email: Some(identity.email.clone()),
-                    name: identity.name.clone(),
-                    role,
-                    version: identity.version,
-                },
+                person: GenesysPerson::of(identity, role),
                 session_id,
                 refresh_hash: crate::usecases::token_keys::stored_hash(&refresh),
                 region: region.name().to_owned(),
+                own_client: login.own_client.clone(),
                 sealed,
                 genesys_expires_in: tokens.expires_in,
                 user_agent: callback.user_agent.clone(),
@@ -209,35 +220,11 @@ impl SignIn {
         })
     }
 
-    fn check_identity(&self, identity: &Identity) -> Result<Option<Role>, SignInError> {
-        if identity.organization.state != EntityState::Active {
-            return Err(Refusal::OrganizationInactive.into());
-        }
-        if identity.state != EntityState::Active {
-            return Err(Refusal::PersonInactive.into());
-        }
-        let is_trustee = identity
-            .home_organization_id
-            .as_ref()
-            .is_some_and(|home| *home != identity.organization.id);
-        if is_trustee && !self.rules.allow_trustees {
-            return Err(Refusal::Trustee.into());
-        }
-        match &identity.roles {
-            // Roles that Genesys did not tell are unknown, which is not the same as none.
-            None => Ok(None),
-            Some(roles) => match self.rules.roles.portal_role(roles) {
-                Some(role) => Ok(Some(role)),
-                None => Err(Refusal::NoRole.into()),
-            },
-        }
-    }
-
     async fn tenant_of(
         &self,
         identity: &Identity,
         region: &Region,
-        found: &mut Option<TenantId>,
+        known: &mut Known,
     ) -> Result<TenantRecord, SignInError> {
         let tenant = self
             .tenants
@@ -247,7 +234,7 @@ impl SignIn {
         if tenant.status == TenantStatus::Deleted {
             return Err(Refusal::UnknownTenant.into());
         }
-        *found = Some(tenant.tenant_id.clone());
+        known.tenant = Some(tenant.tenant_id.clone());
         if tenant.status == TenantStatus::Suspended {
             return Err(Refusal::TenantSuspended.into());
         }
@@ -263,16 +250,17 @@ impl SignIn {
         &self,
         tenant_id: &TenantId,
         genesys_user_id: &str,
+        known: &mut Known,
     ) -> Result<(), SignInError> {
         let identity = Scope::CrossTenant(CrossTenantPath::Identity);
         let (tenant_id, genesys_user_id) = (tenant_id.clone(), genesys_user_id.to_owned());
-        let is_elsewhere = self
+        known.elsewhere = self
             .db
             .read("sign_in.known_elsewhere", identity, move |tx| {
-                store::users::is_known_elsewhere_any_tenant(tx, &tenant_id, &genesys_user_id)
+                store::users::find_other_tenant_any_tenant(tx, &tenant_id, &genesys_user_id)
             })
             .await?;
-        if is_elsewhere {
+        if known.elsewhere.is_some() {
             Err(Refusal::KnownElsewhere.into())
         } else {
             Ok(())
@@ -322,7 +310,7 @@ impl SignIn {
         refusal: Refusal,
         region: &Region,
         identity: &Identity,
-        tenant: Option<TenantId>,
+        known: Known,
         cause: &Cause,
     ) {
         let mut details = json!({
@@ -332,7 +320,7 @@ impl SignIn {
             "genesys_region": region.name(),
         });
         if let (Some(hint), Some(object)) = (
-            hint(refusal, identity, tenant.as_ref()),
+            hint(refusal, identity, region, &known),
             details.as_object_mut(),
         ) {
             object.insert("hint".to_owned(), hint.into());
@@ -346,7 +334,7 @@ impl SignIn {
             details,
             request_id: cause.request_id.clone(),
         };
-        let scope = tenant.map_or(Scope::Service, Scope::Tenant);
+        let scope = known.tenant.map_or(Scope::Service, Scope::Tenant);
         let written: Result<(), DbError> = self
             .db
             .write("sign_in.audit_refusal", scope, move |tx| {
@@ -363,34 +351,58 @@ fn hash_of(secret: &SecretString) -> String {
     browser_hash(secret.expose_secret())
 }
 
-/// Errors of the authorization response (RFC 6749, 4.1.2.1).
+/// What was found out before somebody was turned away.
+#[derive(Default)]
+struct Known {
+    /// The tenant of the organization.
+    tenant: Option<TenantId>,
+    /// Another tenant that knows the person.
+    elsewhere: Option<TenantId>,
+}
+
+/// Organization and person must be in use.
+pub(crate) fn check_states(identity: &Identity) -> Result<(), Refusal> {
+    if identity.organization.state != EntityState::Active {
+        Err(Refusal::OrganizationInactive)
+    } else if identity.state != EntityState::Active {
+        Err(Refusal::PersonInactive)
+    } else {
+        Ok(())
+    }
+}
+
+/// Errors of the authorization response (RFC 6749, 4.1.2.1). Genesys stops most people of an
+/// organization that has not approved the client on a page of its own; the words for those that it
+/// sends back are not published, so the usual ones are known here.
 fn refused_by_genesys(error: &str) -> SignInError {
     match error {
-        "access_denied" => SignInError::Denied,
+        "access_denied" | "login_required" | "interaction_required" => SignInError::Denied,
+        "consent_required" | "org_not_approved" | "client_not_approved" => SignInError::NotApproved,
         "server_error" | "temporarily_unavailable" => SignInError::GenesysAway(None),
         _ => SignInError::ClientRefused(None),
     }
 }
 
-/// What an operator can do about it.
-fn hint(refusal: Refusal, identity: &Identity, tenant: Option<&TenantId>) -> Option<String> {
+/// The command with which an operator can mend it. The ids are Genesys' and ours: no quoting.
+fn hint(refusal: Refusal, identity: &Identity, region: &Region, known: &Known) -> Option<String> {
     let org = &identity.organization.id;
     let user = &identity.user_id;
-    match (refusal, tenant) {
+    let region = region.name();
+    match (refusal, &known.tenant) {
         (Refusal::UnknownTenant, _) => Some(format!(
-            "PUT /api/tenants/TENANT_ID/genesys-org with genesys_org_id {org}"
+            "portalctl tenant map-org --tenant TENANT_ID --genesys-org-id {org} --region {region}"
         )),
-        (Refusal::KnownElsewhere, Some(tenant)) => Some(format!(
-            "genesys_users links {user} to another tenant than {tenant}: find out which is right"
-        )),
+        (Refusal::KnownElsewhere, Some(tenant)) => known.elsewhere.as_ref().map(|elsewhere| {
+            format!("portalctl user move --genesys-user-id {user} --from {elsewhere} --to {tenant}")
+        }),
         (Refusal::TenantSuspended, Some(tenant)) => {
-            Some(format!("PATCH /api/tenants/{tenant} with status active"))
+            Some(format!("portalctl tenant resume --tenant {tenant}"))
         }
         (Refusal::WrongRegion, Some(tenant)) => Some(format!(
-            "PATCH /api/tenants/{tenant} with the genesys_region of organization {org}"
+            "portalctl tenant set-region --tenant {tenant} --region {region}"
         )),
         (Refusal::UserDeactivated, Some(tenant)) => Some(format!(
-            "genesys_users.is_active is false for {user} of {tenant}"
+            "portalctl user activate --tenant {tenant} --genesys-user-id {user}"
         )),
         _ => None,
     }

@@ -12,7 +12,7 @@ mod redeem;
 use std::{sync::Arc, time::Duration};
 
 use opentelemetry::{KeyValue, metrics::Counter};
-use portal_auth::{Issuer, sha256};
+use portal_auth::{Issuer, Revocations, sha256};
 use portal_cache::{Cache, Key, Limiter};
 use portal_db::Db;
 use portal_events::RelayWaker;
@@ -24,9 +24,9 @@ use url::Url;
 
 pub(crate) use begin::BeginSignIn;
 pub(crate) use error::{Refusal, SignInError};
-pub(crate) use finish::{Callback, Finished, SignedIn};
+pub(crate) use finish::{Callback, Finished, SignedIn, check_states};
 
-use super::token_keys::TokenKeys;
+use super::{genesys_clients::GenesysClients, token_keys::TokenKeys};
 use crate::domain::{Handoff, LoginRecord, SessionTimes};
 
 /// How long somebody may take at Genesys.
@@ -56,6 +56,18 @@ impl SignInRules {
             .iter()
             .find(|(region, _)| region.name() == name)
     }
+
+    /// Whether a PKCE challenge goes along: a public client has nothing else.
+    fn sends_challenge(&self, client: &OAuthClient) -> bool {
+        self.use_pkce || client.client_secret.is_none()
+    }
+
+    /// A region that a tenant's own client may belong to: a configured one, or one of Genesys'.
+    pub(crate) fn known_region(&self, name: &str) -> Option<Region> {
+        self.region(name)
+            .map(|(region, _)| region.clone())
+            .or_else(|| Region::production(name))
+    }
 }
 
 /// Signs people in.
@@ -66,7 +78,9 @@ pub(crate) struct SignIn {
     pub(crate) limiter: Limiter,
     pub(crate) vault: Arc<Vault>,
     pub(crate) genesys: GenesysClient,
+    pub(crate) clients: GenesysClients,
     pub(crate) tenants: TenantClient,
+    pub(crate) revocations: Revocations,
     pub(crate) issuer: Issuer,
     pub(crate) token_keys: TokenKeys,
     pub(crate) rules: Arc<SignInRules>,

@@ -10,14 +10,13 @@ use serde_json::json;
 use super::{Refusal, SignIn, SignInError};
 use crate::{
     ROLE,
-    domain::{GenesysPerson, User, UserChanges, merge},
+    domain::{GenesysPerson, ToldRole, User, merge},
     events::produced::{self, SessionRef, UserEvent},
     store::{sessions, users},
-    usecases::{Cause, genesys_tokens::SealedTokens},
+    usecases::{Cause, genesys_tokens::SealedTokens, roles},
 };
 
-/// The longest that the columns take.
-const MAX_NAME: usize = 255;
+/// The longest that the column takes.
 const MAX_USER_AGENT: usize = 400;
 
 /// A person who may come in.
@@ -27,6 +26,7 @@ pub(super) struct NewSignIn {
     pub(super) session_id: SessionId,
     pub(super) refresh_hash: Vec<u8>,
     pub(super) region: String,
+    pub(super) own_client: Option<String>,
     pub(super) sealed: SealedTokens,
     pub(super) genesys_expires_in: Duration,
     pub(super) user_agent: Option<String>,
@@ -36,16 +36,16 @@ pub(super) struct NewSignIn {
 impl SignIn {
     /// Finds or creates the person and begins the session.
     pub(super) async fn provision(&self, mut new: NewSignIn) -> Result<User, SignInError> {
-        new.person.name = cut(&new.person.name, MAX_NAME);
         new.user_agent = new.user_agent.map(|text| cut(&text, MAX_USER_AGENT));
         let now = self.clock.now();
         let times = self.rules.times;
         let context = new.cause.events();
         let tenant_id = new.tenant_id.clone();
-        let user = self
+        let (user, is_role_changed) = self
             .db
             .write("sign_in.provision", &tenant_id, move |tx| {
                 let (user, events) = save_user(tx, &new, now)?;
+                let is_role_changed = events.contains(&UserEvent::RoleChanged);
                 let expires_at = now + times.absolute;
                 sessions::insert_session(
                     tx,
@@ -67,10 +67,14 @@ impl SignIn {
                 };
                 produced::append_session_started(tx, &context, now, session)?;
                 audit::append(tx, &audit_entry(&new, &user))?;
-                Ok::<_, SignInError>(user)
+                Ok::<_, SignInError>((user, is_role_changed))
             })
             .await?;
         self.waker.wake();
+        if is_role_changed {
+            let clock = self.clock.as_ref();
+            roles::end_old_tokens(&self.revocations, clock, user.user_id, now).await;
+        }
         Ok(user)
     }
 }
@@ -85,6 +89,9 @@ fn save_user(
     let known = if let Some(known) = known {
         known
     } else {
+        if new.person.role == ToldRole::Nothing {
+            return Err(Refusal::NoRole.into());
+        }
         let user = first_seen(new, now);
         if users::insert_user(tx, &user)? {
             return Ok((user, vec![UserEvent::Provisioned]));
@@ -93,21 +100,22 @@ fn save_user(
         users::lock_user_by_genesys_id(tx, &new.tenant_id, genesys_user_id)?
             .ok_or(DbError::NotFound)?
     };
-    if !known.is_active {
+    if !known.is_active && !known.may_come_back() {
         return Err(Refusal::UserDeactivated.into());
     }
-    let (user, changes) = merge(&known, &new.person);
-    users::update_user_at_sign_in(tx, &user, changes != UserChanges::default(), now)?;
+    if new.person.role == ToldRole::Nothing && known.role_override.is_none() {
+        return Err(Refusal::NoRole.into());
+    }
+    let (merged, mut changes) = merge(&known, &new.person);
+    changes.details |= !known.is_active;
     let user = User {
+        is_active: true,
+        deactivated_by: None,
         last_login_at: Some(now),
-        ..user
+        ..merged
     };
-    let events = [
-        (changes.details, UserEvent::Updated),
-        (changes.role, UserEvent::RoleChanged),
-    ];
-    let events = events.into_iter().filter(|(happened, _)| *happened);
-    Ok((user, events.map(|(_, event)| event).collect()))
+    users::update_user(tx, &user, changes, now)?;
+    Ok((user, UserEvent::of(changes).collect()))
 }
 
 fn first_seen(new: &NewSignIn, now: DateTime<Utc>) -> User {
@@ -119,8 +127,13 @@ fn first_seen(new: &NewSignIn, now: DateTime<Utc>) -> User {
         email: new.person.email.clone(),
         name: new.person.name.clone(),
         // The least, until Genesys tells the roles.
-        role: new.person.role.unwrap_or(Role::Agent),
+        role: match new.person.role {
+            ToldRole::Role(role) => role,
+            ToldRole::Unknown | ToldRole::Nothing => Role::Agent,
+        },
+        role_override: None,
         is_active: true,
+        deactivated_by: None,
         genesys_version: new.person.version,
         created_at: now,
         last_login_at: Some(now),
@@ -145,6 +158,9 @@ fn session_row(
         genesys_access_token: new.sealed.access.clone(),
         genesys_refresh_token: new.sealed.refresh.clone(),
         genesys_token_expires_at: now + lifetime,
+        genesys_token_issued_at: now,
+        genesys_client_id: new.own_client.clone(),
+        genesys_checked_at: now,
         user_agent: new.user_agent.clone(),
         created_at: now,
         last_used_at: now,
