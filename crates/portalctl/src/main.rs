@@ -15,8 +15,11 @@ mod connection;
 mod db;
 mod operator;
 mod signing_keys;
+mod tenant;
+mod user;
 mod vault;
 mod vault_keys;
+mod work;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -60,6 +63,12 @@ enum Command {
     /// The audit log.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Tenants, and which Genesys organization is theirs.
+    #[command(subcommand)]
+    Tenant(tenant::TenantCommand),
+    /// People of a tenant.
+    #[command(subcommand)]
+    User(user::UserCommand),
     /// Keys that sign tokens.
     #[command(subcommand)]
     SigningKeys(signing_keys::SigningKeysCommand),
@@ -104,6 +113,8 @@ fn run(cli: &Cli) -> anyhow::Result<Answer> {
         Command::Db(command) => db::run(command, &url),
         Command::Admin(command) => admin::run(command, &url, &cli.vault),
         Command::Audit(command) => audit::run(command, &url),
+        Command::Tenant(command) => tenant::run(command, &url),
+        Command::User(command) => user::run(command, &url),
         Command::SigningKeys(command) => signing_keys::run(command, &url, &cli.vault),
         Command::Vault(command) => vault::run(command, &url, &cli.vault),
     }

@@ -11,6 +11,7 @@ mod admin;
 mod audit;
 mod db;
 mod signing_keys;
+mod tenants;
 mod vault;
 
 use std::process::{Command, Output};

@@ -1,15 +1,18 @@
 //! What the service needs of tenant-service: which tenant has an organization, and what it has.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use chrono::Utc;
 use portal_sandbox::seed;
 use portal_tenant_client::{
-    SendingProfile, TenantRecord, TenantStatus, TokenStatus, WhatsAppProfile,
+    GenesysProfile, SendingProfile, TenantRecord, TenantStatus, TokenStatus, WhatsAppProfile,
 };
 use portal_types::TenantId;
 use serde_json::json;
@@ -17,11 +20,14 @@ use serde_json::json;
 pub(crate) const SERVICE_KEY: &str = "svc_agent-portal-service_test";
 
 type Tenants = Arc<Mutex<Vec<SendingProfile>>>;
+/// Rules of sign-in that are not the usual ones, by tenant.
+type Rules = Arc<Mutex<HashMap<String, GenesysProfile>>>;
 
 /// A server on a free port with tenant-service's doors.
 pub(crate) struct Directory {
     pub(crate) url: String,
     tenants: Tenants,
+    rules: Rules,
     is_away: Arc<AtomicBool>,
 }
 
@@ -29,14 +35,18 @@ impl Directory {
     pub(crate) fn start() -> Self {
         let tenants = Tenants::default();
         let is_away = Arc::new(AtomicBool::new(false));
+        let rules = Rules::default();
+        let shared_rules = Arc::clone(&rules);
         let (shared, away) = (Arc::clone(&tenants), Arc::clone(&is_away));
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(web::Data::new(Arc::clone(&shared)))
                 .app_data(web::Data::new(Arc::clone(&away)))
+                .app_data(web::Data::new(Arc::clone(&shared_rules)))
                 .route("/health/live", web::get().to(live))
                 .route("/api/tenants/by-genesys-org/{id}", web::get().to(by_org))
                 .route("/api/tenants/{id}/sending-profile", web::get().to(profile))
+                .route("/api/tenants/{id}/genesys-profile", web::get().to(rules_of))
         })
         .workers(1)
         .disable_signals()
@@ -47,6 +57,7 @@ impl Directory {
         Self {
             url,
             tenants,
+            rules,
             is_away,
         }
     }
@@ -59,6 +70,17 @@ impl Directory {
         let mut tenants = self.tenants.lock().unwrap();
         let found = tenants.iter_mut().find(|t| t.tenant_id.as_str() == tenant);
         change(found.unwrap());
+    }
+
+    /// Changes a tenant's rules of sign-in.
+    pub(crate) fn change_rules(&self, tenant: &str, change: impl FnOnce(&mut GenesysProfile)) {
+        let usual = {
+            let tenants = self.tenants.lock().unwrap();
+            let found = tenants.iter().find(|t| t.tenant_id.as_str() == tenant);
+            usual_rules(found.unwrap())
+        };
+        let mut rules = self.rules.lock().unwrap();
+        change(rules.entry(tenant.to_owned()).or_insert(usual));
     }
 
     pub(crate) fn set_away(&self, is_away: bool) {
@@ -104,6 +126,45 @@ async fn profile(
     }
     let tenants = tenants.lock().unwrap();
     answer(tenants.iter().find(|t| t.tenant_id.as_str() == id.as_str()))
+}
+
+async fn rules_of(
+    tenants: web::Data<Tenants>,
+    rules: web::Data<Rules>,
+    away: web::Data<Arc<AtomicBool>>,
+    request: HttpRequest,
+    id: web::Path<String>,
+) -> HttpResponse {
+    if let Some(refusal) = refusal(&away, Some(&request)) {
+        return refusal;
+    }
+    let tenants = tenants.lock().unwrap();
+    let found = tenants.iter().find(|t| t.tenant_id.as_str() == id.as_str());
+    answer(found.map(|tenant| {
+        let changed = rules.lock().unwrap().get(id.as_str()).cloned();
+        GenesysProfile {
+            status: tenant.status,
+            genesys_org_id: tenant.genesys_org_id.clone(),
+            genesys_region: tenant.genesys_region.clone(),
+            ..changed.unwrap_or_else(|| usual_rules(tenant))
+        }
+    }))
+}
+
+/// As a tenant has them that nobody set up.
+fn usual_rules(tenant: &SendingProfile) -> GenesysProfile {
+    GenesysProfile {
+        tenant_id: tenant.tenant_id.clone(),
+        status: tenant.status,
+        genesys_org_id: tenant.genesys_org_id.clone(),
+        genesys_region: tenant.genesys_region.clone(),
+        allow_trustees: false,
+        unmapped_role: "agent".to_owned(),
+        role_mappings: Vec::new(),
+        user_sync_minutes: None,
+        sign_in_client: None,
+        sync_client: None,
+    }
 }
 
 fn refusal(away: &AtomicBool, request: Option<&HttpRequest>) -> Option<HttpResponse> {

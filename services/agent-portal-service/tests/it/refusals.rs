@@ -187,6 +187,12 @@ async fn what_genesys_says_instead_of_a_code_is_explained() {
             "Genesys Cloud does not accept this portal; its operator must check the OAuth client.",
         ),
         (
+            "consent_required",
+            403,
+            "GENESYS_NOT_APPROVED",
+            "Your Genesys organization has not approved this portal yet.",
+        ),
+        (
             "temporarily_unavailable",
             503,
             "GENESYS_UNAVAILABLE",
@@ -250,7 +256,10 @@ async fn an_organization_without_a_tenant_is_told_so_in_the_contracts_words() {
             "genesys_org_id": seed::INITECH_ORG_ID,
             "genesys_user_id": seed::user_id(seed::INITECH_AGENT),
             "genesys_region": "sandbox",
-            "hint": format!("PUT /api/tenants/TENANT_ID/genesys-org with genesys_org_id {}", seed::INITECH_ORG_ID),
+            "hint": format!(
+                "portalctl tenant map-org --tenant TENANT_ID --genesys-org-id {} --region sandbox",
+                seed::INITECH_ORG_ID
+            ),
         })
     );
     // Genesys' token is not kept: it is given back.
@@ -280,7 +289,7 @@ async fn a_suspended_or_deleted_tenants_people_stay_outside() {
     assert_eq!(line, "acme_corp|anonymous|session.start|refused");
     assert_eq!(
         details["hint"],
-        "PATCH /api/tenants/acme_corp with status active"
+        "portalctl tenant resume --tenant acme_corp"
     );
 
     world
@@ -300,7 +309,12 @@ async fn a_tenant_of_another_region_is_refused() {
     let page = world.sign_in_page(seed::ACME_AGENT).await;
     let sentence = "Your organization is registered in another Genesys region; choose that one.";
     refused(&world, &page, 403, "REGION_MISMATCH", sentence);
-    assert_eq!(audit(&world).1["reason"], "wrong_region");
+    let details = audit(&world).1;
+    assert_eq!(details["reason"], "wrong_region");
+    assert_eq!(
+        details["hint"],
+        "portalctl tenant set-region --tenant acme_corp --region sandbox"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -354,8 +368,7 @@ async fn a_person_known_in_another_tenant_is_refused_in_the_contracts_words() {
     assert_eq!(
         details["hint"],
         format!(
-            "genesys_users links {genesys_id} to another tenant than acme_corp: \
-             find out which is right"
+            "portalctl user move --genesys-user-id {genesys_id} --from globex_inc --to acme_corp"
         )
     );
 }
@@ -372,6 +385,13 @@ async fn a_deactivated_person_is_refused() {
     assert_eq!(page.status, StatusCode::FORBIDDEN);
     assert!(page.body.contains("USER_DEACTIVATED"));
     assert_eq!(world.footprint(), before);
+    assert_eq!(
+        world.value("SELECT details->>'hint' FROM audit_log WHERE outcome = 'refused'"),
+        format!(
+            "portalctl user activate --tenant acme_corp --genesys-user-id {}",
+            seed::user_id(seed::ACME_AGENT)
+        )
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -388,15 +408,59 @@ async fn without_tenant_service_nobody_new_comes_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_redis_no_sign_in_begins() {
-    let mut world = World::prepare(&[]);
-    // Nobody listens there.
+async fn without_redis_nobody_signs_in_and_that_is_said_while_signed_in_work_goes_on() {
+    let mut world = World::start().await;
+    let person = world.sign_in(seed::ACME_AGENT).await;
+    // A replica whose Redis is gone: nobody listens there.
     world.set("REDIS__URL", "redis://127.0.0.1:1/");
     let (api, portal) = world.run_service().await;
     (world.api, world.portal) = (api, portal);
-    let (status, body) = world.call(Method::GET, "/api/agents/auth/login", "x").await;
-    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{body}");
+
+    let request = world
+        .http
+        .get(format!("{}/api/agents/auth/login", world.api));
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.headers()["retry-after"], "2");
+    let body: Value = answer.json().await.unwrap();
     assert_eq!(body["error"]["code"], "SIGN_IN_UNAVAILABLE");
+    let sentence = body["error"]["message"].as_str().unwrap();
+    assert!(sentence.contains("this passes"), "{sentence}");
+
+    // People see a page: at the beginning, and when they come back from Genesys.
+    let browser = world.browser();
+    for path in ["login", "callback?code=x&state=y"] {
+        let page = browser
+            .get(&format!("{GATEWAY}/api/agents/auth/{path}"))
+            .await;
+        assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert_eq!(page.header("retry-after"), "2");
+        assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+        assert!(page.body.contains(sentence), "{path}: {}", page.body);
+        assert!(page.body.contains("passing fault"), "{path}");
+    }
+    let back = browser
+        .get(&format!("{GATEWAY}/api/agents/auth/login?return=redirect"))
+        .await;
+    let login = browser.get(back.location().as_str()).await;
+    assert!(login.body.contains("passing fault"), "{}", login.body);
+
+    // Who is in goes on, and can leave.
+    let (status, body) = world.refresh(&person.refresh).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let access = body["accessToken"].as_str().unwrap();
+    for path in ["/api/agents/profile", "/api/agents/auth/sessions"] {
+        let (status, body) = world.call(Method::GET, path, access).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {body}");
+    }
+    let (status, body) = world
+        .call(Method::POST, "/api/agents/auth/logout", access)
+        .await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    assert_eq!(
+        world.value("SELECT revoke_reason FROM genesys_user_sessions"),
+        "logout"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -128,7 +128,11 @@ impl World {
 
     /// Binds the service in this process without waiting for it to be ready.
     pub(crate) fn spawn_service(&self) -> (String, String) {
-        let app = App::build(&self.settings(), self.shutdown.clone()).unwrap();
+        self.spawn_with(&self.settings())
+    }
+
+    fn spawn_with(&self, settings: &Settings) -> (String, String) {
+        let app = App::build(settings, self.shutdown.clone()).unwrap();
         let addresses = (
             format!("http://{}", app.api_addr()),
             format!("http://{}", app.portal_addr()),
@@ -140,6 +144,16 @@ impl World {
     /// One more replica of the service in this process; answers where it is.
     pub(crate) async fn run_service(&self) -> (String, String) {
         let (api, portal) = self.spawn_service();
+        self.is_ready(&api).await;
+        (api, portal)
+    }
+
+    /// As [`World::run_service`], with settings of its own.
+    pub(crate) async fn run_service_with(
+        &self,
+        environment: &BTreeMap<String, String>,
+    ) -> (String, String) {
+        let (api, portal) = self.spawn_with(&Settings::load_from(environment).unwrap());
         self.is_ready(&api).await;
         (api, portal)
     }

@@ -11,5 +11,6 @@
 
 mod canaries;
 mod main_job;
+mod operator;
 mod redis;
 mod suspension;
