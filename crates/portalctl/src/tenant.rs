@@ -90,7 +90,7 @@ pub(crate) fn run(command: &TenantCommand, url: &SecretString) -> anyhow::Result
 
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = tenants)]
-pub(crate) struct Tenant {
+pub(crate) struct TenantRow {
     tenant_id: String,
     name: String,
     pub(crate) status: String,
@@ -99,7 +99,7 @@ pub(crate) struct Tenant {
     created_at: DateTime<Utc>,
 }
 
-impl Tenant {
+impl TenantRow {
     fn line(&self) -> String {
         format!(
             "{}  {}  {}  {}  {}",
@@ -130,17 +130,17 @@ fn answer(text: String, json: Value) -> Answer {
 
 fn list(work: &Work) -> anyhow::Result<Answer> {
     let path = Scope::CrossTenant(CrossTenantPath::TenantDirectory);
-    let found: Vec<Tenant> = work.read(path, |tx| {
+    let found: Vec<TenantRow> = work.read(path, |tx| {
         Ok(tenants::table
             .order(tenants::tenant_id)
-            .select(Tenant::as_select())
+            .select(TenantRow::as_select())
             .load(tx.conn())?)
     })?;
     let mut text = format!("{} tenants", found.len());
     for tenant in &found {
         write!(text, "\n{}", tenant.line())?;
     }
-    let tenants: Vec<_> = found.iter().map(Tenant::json).collect();
+    let tenants: Vec<_> = found.iter().map(TenantRow::json).collect();
     Ok(answer(text, json!({ "tenants": tenants })))
 }
 
@@ -158,8 +158,10 @@ pub(crate) enum Lock {
 }
 
 /// The transaction's tenant.
-pub(crate) fn lock(tx: &mut Tx<'_>, id: &TenantId, lock: Lock) -> Result<Tenant, Refusal> {
-    let query = tenants::table.find(id.as_str()).select(Tenant::as_select());
+pub(crate) fn lock(tx: &mut Tx<'_>, id: &TenantId, lock: Lock) -> Result<TenantRow, Refusal> {
+    let query = tenants::table
+        .find(id.as_str())
+        .select(TenantRow::as_select());
     let found = if lock == Lock::Yes {
         query.for_update().first(tx.conn()).optional()?
     } else {
@@ -173,7 +175,7 @@ pub(crate) fn lock(tx: &mut Tx<'_>, id: &TenantId, lock: Lock) -> Result<Tenant,
 }
 
 /// The transaction's tenant, unless it is deleted.
-pub(crate) fn lock_living(tx: &mut Tx<'_>, id: &TenantId) -> Result<Tenant, Refusal> {
+pub(crate) fn lock_living(tx: &mut Tx<'_>, id: &TenantId) -> Result<TenantRow, Refusal> {
     let tenant = lock(tx, id, Lock::Yes)?;
     if tenant.status == "deleted" {
         return Err(told(format!("the tenant {id} is deleted")));
@@ -191,14 +193,14 @@ fn touch(tx: &mut Tx<'_>, id: &TenantId, now: DateTime<Utc>) -> Result<(), Refus
     Ok(())
 }
 
-fn nothing_to_do(tenant: &Tenant) -> Answer {
+fn nothing_to_do(tenant: &TenantRow) -> Answer {
     answer(
         format!("{}: it is so already.", tenant.tenant_id),
         json!({"changed": false, "tenant": tenant.json()}),
     )
 }
 
-fn changed(changing: &Changing, tenant: &Tenant, what: &str) -> Answer {
+fn changed(changing: &Changing, tenant: &TenantRow, what: &str) -> Answer {
     answer(
         format!("{}{} {what}.", changing.prefix(), tenant.tenant_id),
         json!({"changed": true, "dry_run": changing.dry_run, "tenant": tenant.json()}),
@@ -326,7 +328,7 @@ fn tell_status(
     tx: &mut Tx<'_>,
     id: &TenantId,
     now: DateTime<Utc>,
-    tenant: &Tenant,
+    tenant: &TenantRow,
 ) -> Result<(), Refusal> {
     let (tenant_id, name) = (id.clone(), tenant.name.clone());
     let (status, changed) = (tenant.status.clone(), vec!["status".to_owned()]);

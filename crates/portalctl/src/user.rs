@@ -79,7 +79,7 @@ pub(crate) fn run(command: &UserCommand, url: &SecretString) -> anyhow::Result<A
 
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = genesys_users)]
-struct User {
+struct UserRow {
     user_id: Uuid,
     genesys_user_id: String,
     genesys_org_id: String,
@@ -91,7 +91,7 @@ struct User {
     last_login_at: Option<DateTime<Utc>>,
 }
 
-impl User {
+impl UserRow {
     fn role(&self) -> Role {
         self.role.parse().unwrap_or(Role::Agent)
     }
@@ -115,12 +115,12 @@ fn answer(text: String, json: Value) -> Answer {
 
 fn list(work: &Work, tenant: &TenantId) -> anyhow::Result<Answer> {
     let id = tenant.clone();
-    let found: Vec<User> = work.read(tenant, move |tx| {
+    let found: Vec<UserRow> = work.read(tenant, move |tx| {
         crate::tenant::lock(tx, &id, crate::tenant::Lock::No)?;
         Ok(genesys_users::table
             .filter(genesys_users::tenant_id.eq(id.as_str()))
             .order(genesys_users::created_at)
-            .select(User::as_select())
+            .select(UserRow::as_select())
             .load(tx.conn())?)
     })?;
     let mut text = format!("{} people", found.len());
@@ -136,16 +136,16 @@ fn list(work: &Work, tenant: &TenantId) -> anyhow::Result<Answer> {
             user.user_id, user.genesys_user_id, user.role
         )?;
     }
-    let users: Vec<_> = found.iter().map(User::json).collect();
+    let users: Vec<_> = found.iter().map(UserRow::json).collect();
     Ok(answer(text, json!({ "users": users })))
 }
 
 /// The person of the transaction's tenant.
-fn lock(tx: &mut Tx<'_>, tenant: &TenantId, genesys_user_id: &str) -> Result<User, Refusal> {
+fn lock(tx: &mut Tx<'_>, tenant: &TenantId, genesys_user_id: &str) -> Result<UserRow, Refusal> {
     let found = genesys_users::table
         .filter(genesys_users::tenant_id.eq(tenant.as_str()))
         .filter(genesys_users::genesys_user_id.eq(genesys_user_id))
-        .select(User::as_select())
+        .select(UserRow::as_select())
         .for_update()
         .first(tx.conn())
         .optional()?;
@@ -186,7 +186,7 @@ impl Activate {
             };
             tell(tx, PEOPLE, &tenant, now, &event)?;
             let details = json!({"deactivated_by": user.deactivated_by});
-            note(tx, &actor, "user.activate", user.user_id, details)?;
+            note(tx, &actor, "user.activate", &user.user_id, details)?;
             Ok(user)
         })?;
         let json = json!({
@@ -228,7 +228,7 @@ impl Move {
             let details = json!({
                 "to": to, "new_user_id": new, "sessions": sessions, "conversations": conversations,
             });
-            note(tx, &actor, "user.move", user.user_id, details)?;
+            note(tx, &actor, "user.move", &user.user_id, details)?;
             Ok(Moved {
                 old: user.user_id,
                 new: new.as_uuid(),
@@ -309,7 +309,7 @@ fn give_conversations_back(
 fn retire(
     tx: &mut Tx<'_>,
     tenant: &TenantId,
-    user: &User,
+    user: &UserRow,
     now: DateTime<Utc>,
 ) -> Result<(), Refusal> {
     let row = genesys_users::table
@@ -339,7 +339,7 @@ fn arrive(
     tx: &mut Tx<'_>,
     from: &TenantId,
     to: &TenantId,
-    user: &User,
+    user: &UserRow,
     actor: &audit::Actor,
     now: DateTime<Utc>,
 ) -> Result<UserId, Refusal> {
@@ -376,6 +376,6 @@ fn arrive(
     };
     tell(tx, PEOPLE, to, now, &event)?;
     let details = json!({"from": from, "old_user_id": user.user_id});
-    note(tx, actor, "user.move", new, details)?;
+    note(tx, actor, "user.move", &new, details)?;
     Ok(new)
 }

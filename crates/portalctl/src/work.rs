@@ -167,7 +167,7 @@ pub(crate) fn note(
     tx: &mut Tx<'_>,
     actor: &audit::Actor,
     action: &'static str,
-    target: impl ToString,
+    target: &impl ToString,
     details: Value,
 ) -> Result<(), DbError> {
     audit::append(

@@ -230,6 +230,7 @@ impl fmt::Debug for SealedClient {
     }
 }
 
+#[expect(clippy::ref_option, reason = "serde's signature")]
 fn maybe_to_base64<S: Serializer>(
     bytes: &Option<Vec<u8>>,
     serializer: S,

@@ -9,6 +9,7 @@ use portal_types::{SessionId, TenantId};
 use crate::domain::GenesysTokenState;
 
 /// The tokens of a session that has not ended, sealed.
+#[expect(clippy::struct_field_names, reason = "named as in the table")]
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = sessions)]
 pub(crate) struct StoredTokens {

@@ -82,14 +82,23 @@ pub(crate) struct GenesysTokens {
 /// What there is for somebody who needs a session's access token.
 #[derive(Debug)]
 pub(crate) enum Access {
-    /// The token, with its region and the moment when it came.
-    Token(SecretString, Region, Option<DateTime<Utc>>),
+    /// The token.
+    Token(Box<GoodToken>),
     /// It has run out and nothing renews it: a public client's.
     RanOut,
     /// It cannot be had just now, or the session has ended.
     Away,
     /// Genesys took the tokens back, or they are lost.
     SignedOut,
+}
+
+/// An access token that can be used.
+#[derive(Debug)]
+pub(crate) struct GoodToken {
+    pub(crate) token: SecretString,
+    pub(crate) region: Region,
+    /// When it came.
+    pub(crate) issued_at: Option<DateTime<Utc>>,
 }
 
 /// Why a token cannot be handed out: faults of ours.
@@ -166,7 +175,11 @@ impl GenesysTokens {
             return Ok(Access::Away);
         };
         let token = open(&self.vault, tenant, session, sealed)?;
-        Ok(Access::Token(token, region, stored.genesys_token_issued_at))
+        Ok(Access::Token(Box::new(GoodToken {
+            token,
+            region,
+            issued_at: stored.genesys_token_issued_at,
+        })))
     }
 
     /// Sends the refresh token, once.
@@ -270,11 +283,11 @@ impl GenesysTokens {
             })
             .await?;
         if is_kept {
-            Ok(Access::Token(
-                tokens.access_token,
-                region.clone(),
-                Some(now),
-            ))
+            Ok(Access::Token(Box::new(GoodToken {
+                token: tokens.access_token,
+                region: region.clone(),
+                issued_at: Some(now),
+            })))
         } else {
             // The session ended meanwhile, and could not revoke a token that was not there yet.
             revoke_later(&self.genesys, region, tokens.access_token);

@@ -122,15 +122,15 @@ impl Sessions {
                 .genesys_tokens
                 .access_token(tenant, session, refused)
                 .await?;
-            let (token, region, issued_at) = match access {
-                Access::Token(token, region, issued_at) => (token, region, issued_at),
+            let good = match access {
+                Access::Token(good) => good,
                 Access::RanOut => return Ok(Told::Nothing),
                 Access::Away => return Ok(Told::Away),
                 Access::SignedOut => return Ok(Told::SignedOut),
             };
-            match self.genesys.me(&region, &token).await {
+            match self.genesys.me(&good.region, &good.token).await {
                 Ok(identity) => return Ok(Told::Person(Box::new(identity))),
-                Err(error) if error.kind == ErrorKind::Unauthorized => refused = issued_at,
+                Err(error) if error.kind == ErrorKind::Unauthorized => refused = good.issued_at,
                 Err(error) => {
                     tracing::info!(%error, "Genesys does not say whether somebody may go on");
                     return Ok(Told::Away);

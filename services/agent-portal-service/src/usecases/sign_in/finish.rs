@@ -1,19 +1,17 @@
 //! Taking the browser back from Genesys.
 
 use portal_auth::{AccessSubject, IssuedToken, random_token};
-use portal_db::{CrossTenantPath, DbError, Scope, audit};
+use portal_db::{CrossTenantPath, Scope};
 use portal_genesys::{EntityState, Identity, Region, Tokens};
 use portal_tenant_client::{TenantRecord, TenantStatus};
 use portal_types::{SessionId, TenantId};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::json;
 
 use super::{
     HANDOFF_LIFETIME, Refusal, SignIn, SignInError, browser_hash, handoff_key, login_key,
-    provision::NewSignIn,
+    provision::NewSignIn, turned_away::Known,
 };
 use crate::{
-    ROLE,
     domain::{GenesysPerson, Handoff, LoginRecord, RefreshToken, ReturnMode, User},
     store,
     usecases::{Cause, genesys_tokens},
@@ -304,60 +302,10 @@ impl SignIn {
             .ok_or_else(|| SignInError::Unexpected(anyhow::anyhow!("no key for refresh tokens")))?;
         Ok((token, Some(code)))
     }
-
-    async fn audit_refusal(
-        &self,
-        refusal: Refusal,
-        region: &Region,
-        identity: &Identity,
-        known: Known,
-        cause: &Cause,
-    ) {
-        let mut details = json!({
-            "reason": refusal.outcome(),
-            "genesys_org_id": identity.organization.id,
-            "genesys_user_id": identity.user_id,
-            "genesys_region": region.name(),
-        });
-        if let (Some(hint), Some(object)) = (
-            hint(refusal, identity, region, &known),
-            details.as_object_mut(),
-        ) {
-            object.insert("hint".to_owned(), hint.into());
-        }
-        let entry = audit::AuditEntry {
-            service: ROLE,
-            actor: audit::Actor::Anonymous,
-            action: "session.start",
-            target: None,
-            outcome: audit::Outcome::Refused,
-            details,
-            request_id: cause.request_id.clone(),
-        };
-        let scope = known.tenant.map_or(Scope::Service, Scope::Tenant);
-        let written: Result<(), DbError> = self
-            .db
-            .write("sign_in.audit_refusal", scope, move |tx| {
-                audit::append(tx, &entry)
-            })
-            .await;
-        if let Err(error) = written {
-            tracing::error!(%error, "a refused sign-in is missing in the audit log");
-        }
-    }
 }
 
 fn hash_of(secret: &SecretString) -> String {
     browser_hash(secret.expose_secret())
-}
-
-/// What was found out before somebody was turned away.
-#[derive(Default)]
-struct Known {
-    /// The tenant of the organization.
-    tenant: Option<TenantId>,
-    /// Another tenant that knows the person.
-    elsewhere: Option<TenantId>,
 }
 
 /// Organization and person must be in use.
@@ -380,30 +328,5 @@ fn refused_by_genesys(error: &str) -> SignInError {
         "consent_required" | "org_not_approved" | "client_not_approved" => SignInError::NotApproved,
         "server_error" | "temporarily_unavailable" => SignInError::GenesysAway(None),
         _ => SignInError::ClientRefused(None),
-    }
-}
-
-/// The command with which an operator can mend it. The ids are Genesys' and ours: no quoting.
-fn hint(refusal: Refusal, identity: &Identity, region: &Region, known: &Known) -> Option<String> {
-    let org = &identity.organization.id;
-    let user = &identity.user_id;
-    let region = region.name();
-    match (refusal, &known.tenant) {
-        (Refusal::UnknownTenant, _) => Some(format!(
-            "portalctl tenant map-org --tenant TENANT_ID --genesys-org-id {org} --region {region}"
-        )),
-        (Refusal::KnownElsewhere, Some(tenant)) => known.elsewhere.as_ref().map(|elsewhere| {
-            format!("portalctl user move --genesys-user-id {user} --from {elsewhere} --to {tenant}")
-        }),
-        (Refusal::TenantSuspended, Some(tenant)) => {
-            Some(format!("portalctl tenant resume --tenant {tenant}"))
-        }
-        (Refusal::WrongRegion, Some(tenant)) => Some(format!(
-            "portalctl tenant set-region --tenant {tenant} --region {region}"
-        )),
-        (Refusal::UserDeactivated, Some(tenant)) => Some(format!(
-            "portalctl user activate --tenant {tenant} --genesys-user-id {user}"
-        )),
-        _ => None,
     }
 }

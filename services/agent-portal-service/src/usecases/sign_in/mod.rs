@@ -8,6 +8,7 @@ mod error;
 mod finish;
 mod provision;
 mod redeem;
+mod turned_away;
 
 use std::{sync::Arc, time::Duration};
 
