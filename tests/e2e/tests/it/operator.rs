@@ -2,11 +2,10 @@
 
 use std::{path::PathBuf, process::Command};
 
+use portal_e2e::installation::Installation;
 use portal_sandbox::seed;
 use portal_test_harness::ServiceRole;
 use reqwest::StatusCode;
-
-use crate::installation::Installation;
 
 /// The command line as it is installed: beside the tests' own binaries, and built if need be.
 fn portalctl() -> PathBuf {
