@@ -92,6 +92,10 @@ diesel::table! {
         revoked_at -> Nullable<Timestamptz>,
         revoke_reason -> Nullable<Text>,
         genesys_checked_at -> Nullable<Timestamptz>,
+        #[max_length = 255]
+        genesys_client_id -> Nullable<Varchar>,
+        genesys_token_issued_at -> Nullable<Timestamptz>,
+        genesys_refresh_began_at -> Nullable<Timestamptz>,
     }
 }
 

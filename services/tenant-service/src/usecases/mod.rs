@@ -55,7 +55,7 @@ impl OpContext {
             Actor::PlatformAdmin(id) | Actor::User(id) | Actor::ApiKey(id) | Actor::Service(id) => {
                 id.clone()
             }
-            Actor::Operator => "operator".to_owned(),
+            Actor::Operator(_) => "operator".to_owned(),
             Actor::Anonymous => "anonymous".to_owned(),
         }
     }
