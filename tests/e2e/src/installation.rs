@@ -116,6 +116,11 @@ impl Installation {
             ServiceRole::Tenant,
             &[
                 ("SERVICE_KEYS__E2E", &sha256_hex(key)),
+                ("META__APP_ID", seed::APP_ID),
+                ("META__APP_SECRET", seed::APP_SECRET),
+                ("META__CONFIG_ID", seed::SIGNUP_CONFIG_ID),
+                ("META__GRAPH_URL", &sandbox.base_url()),
+                ("META__SDK_URL", &format!("{}/sdk.js", sandbox.base_url())),
                 ("DASHBOARD__BIND", &local(ports.dashboard)),
                 ("DASHBOARD__ORIGIN", &Ports::origin(ports.dashboard)),
                 (

@@ -11,10 +11,10 @@ const META_SDK = "https://connect.facebook.net";
 // The code dies after 30 seconds; whoever has not told the account by then will not.
 const PATIENCE_MS = 10_000;
 
-const SIGNS = {
-  done: ["✓", "good"], ok: ["✓", "good"], succeeded: ["✓", "good"], skipped: ["–", ""],
-  failed: ["✗", "bad"], waiting: ["…", ""], needs_input: ["!", ""], running: ["…", ""], pending: ["○", ""],
-};
+const SIGNS = { done: ["✓", "good"], skipped: ["–", ""], failed: ["✗", "bad"], waiting: ["…", ""] };
+
+const PIN = { name: "pin", label: "PIN of the number", inputmode: "numeric", maxlength: 6, pattern: /^\d{6}$/, patternSays: "Enter six digits.", hint: "Of its two-step verification. A number that has one needs that one; otherwise this becomes its PIN." };
+const TEST = { name: "test_recipient", label: "Send a test message to", type: "tel", placeholder: "+14155550123" };
 
 /** Which pages may tell us of a signup. */
 function isMetas(origin, sdkOrigin) {
@@ -103,38 +103,43 @@ export async function signup({ id, reload, isConnected }) {
     api(path`/api/tenants/${id}/whatsapp/signup-settings`).catch(absent({ available: false })),
     api(base).catch(absent(null)),
   ]);
-  if (running?.next) return progress(base, running, reload);
+  const again = () => connect({ base, settings, reload, isConnected: true });
+  if (running?.next) return [progress(base, running, reload), running.next.action === "sign_up_again" && settings.available ? again() : ""];
   if (!settings.available) return h("p", { class: "quiet small" }, "Embedded Signup is not set up in this installation (settings meta.app_id and meta.config_id).");
-  const problem = problemPlace();
+  return connect({ base, settings, reload, isConnected });
+}
+
+/** The way into Meta's window, with what may be said beforehand. */
+function connect({ base, settings, reload, isConnected }) {
   const place = h("div", { "aria-live": "polite" });
   // Loaded before the click: a window that opens later than its click is blocked.
   const ready = loadSdk(settings);
   ready.catch(() => {});
-  const begin = async () => {
-    const FB = await ready;
-    const answer = await askMeta(FB, settings);
-    if (!answer) {
-      announce("The signup was cancelled.");
-      return;
-    }
+  const begin = async (values) => {
+    const answer = await askMeta(await ready, settings);
+    if (!answer) return "The signup was cancelled.";
     place.replaceChildren(h("p", { class: "quiet" }, "Setting up at Meta …"));
     try {
-      const outcome = await api(base, { method: "POST", body: answer });
-      await show(outcome, base, place, reload);
+      const outcome = await api(base, { method: "POST", body: { ...answer, ...given(values) } });
+      await show(outcome, reload);
     } catch (error) {
       place.replaceChildren();
       throw error;
     }
+    return undefined;
   };
+  const label = isConnected ? "Connect anew with Meta" : "Connect with Meta";
   return h("div", null,
-    h("p", { class: "row" }, action(isConnected ? "Connect anew with Meta" : "Connect with Meta", isConnected ? "button quiet-button" : "button", begin, problem)),
-    problem, place);
+    form({ label, buttonClass: isConnected ? "button quiet-button" : "button", fields: [], submit: begin }),
+    h("details", null, h("summary", null, "With a PIN or a test message"),
+      form({ label: `${label}, with these`, buttonClass: "button quiet-button", fields: [PIN, TEST], submit: begin })),
+    place);
 }
 
-async function show(outcome, base, place, reload) {
+/** The section shows where the signup stands. */
+async function show(outcome, reload) {
+  await reload();
   announce(outcome.next ? "The signup needs something more." : "WhatsApp is connected.");
-  if (outcome.next) place.replaceChildren(progress(base, outcome, reload));
-  else await reload();
 }
 
 function step(one) {
@@ -158,24 +163,27 @@ function progress(base, signup, reload) {
   };
   const fields = new Set(signup.next?.fields ?? []);
   const numbers = signup.numbers ?? [];
-  const label = fields.size > 0 ? "Continue" : "Try again";
+  const giveUp = action("Give up", "button danger-quiet", abandon, problem);
+  place.append(h("h3", null, "Signup with Meta ", badge(signup.status, "warn")), h("ol", { class: "steps" }, signup.steps.map(step)));
+  if (signup.next?.action === "sign_up_again") {
+    place.append(h("p", null, "This one cannot go on: its code or token is no longer good. Connect once more."), problem, h("p", null, giveUp));
+    return place;
+  }
   place.append(
-    h("h3", null, "Signup with Meta ", badge(signup.status.replaceAll("_", " "), "warn")),
-    h("ol", { class: "steps" }, signup.steps.map(step)),
     form({
-      label,
+      label: fields.size > 0 ? "Continue" : "Try again",
       fields: [
         fields.has("phone_number_id") && (numbers.length > 0
-          ? { name: "phone_number_id", label: "Number", type: "select", optional: false, options: numbers.map((number) => [number.id ?? number.phone_number_id, [number.display_phone_number, number.verified_name].filter(Boolean).join(" · ")]) }
+          ? { name: "phone_number_id", label: "Number", type: "select", optional: false, options: numbers.map((number) => [number.phone_number_id, [number.display_phone_number, number.verified_name].filter(Boolean).join(" · ")]) }
           : { name: "phone_number_id", label: "Phone number id", inputmode: "numeric", hint: "The account had no number. Add one at Meta, then go on." }),
-        fields.has("pin") && { name: "pin", label: "PIN of the number", inputmode: "numeric", maxlength: 6, pattern: /^\d{6}$/, patternSays: "Enter six digits.", hint: "Of the two-step verification. A number that has one needs that one; otherwise this becomes its PIN." },
-        fields.has("test_recipient") && { name: "test_recipient", label: "Send a test message to", type: "tel", placeholder: "+14155550123" },
+        fields.has("pin") && PIN,
+        TEST,
       ].filter(Boolean),
       submit: async (values) => {
         const outcome = await api(`${base}/continue`, { method: "POST", body: given(values) });
-        await show(outcome, base, place.parentElement ?? place, reload);
+        await show(outcome, reload);
       },
-      extra: [action("Give up", "button danger-quiet", abandon, problem)],
+      extra: [giveUp],
     }),
     problem);
   return place;

@@ -18,7 +18,7 @@ export async function whatsapp({ id, reload }) {
   const account = await api(path`/api/tenants/${id}/whatsapp`).catch(orNone);
   return [
     account ? present(id, account, reload) : notice("warn", h("p", null, "Not connected: nobody of this tenant can send.")),
-    await signup({ id, reload, isConnected: Boolean(account) }),
+    ...[await signup({ id, reload, isConnected: Boolean(account) })].flat(),
     h("details", null, h("summary", null, account ? "Replace by hand" : "Connect by hand"), manual(id, account, reload)),
   ];
 }
