@@ -112,6 +112,11 @@ event!(
     { user_id: UserId, tenant_id: TenantId, role: Role, email: Option<String>, }
 );
 event!(
+    /// A person may no longer sign in.
+    UserDeactivated = "user.deactivated", subject user_id,
+    { user_id: UserId, tenant_id: TenantId, role: Role, email: Option<String>, }
+);
+event!(
     /// A session began.
     SessionStarted = "session.started", subject session_id,
     { session_id: SessionId, user_id: UserId, tenant_id: TenantId, reason: Option<String>, }

@@ -22,6 +22,8 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     pub(crate) correlation_id: Option<String>,
     retry_after: Option<Duration>,
+    /// How long to wait before the next call, so that the limit is not reached.
+    pub(crate) pause: Option<Duration>,
 }
 
 impl Answer {
@@ -45,6 +47,7 @@ impl Answer {
             body: Vec::new(),
             correlation_id: correlation_id(&headers),
             retry_after: retry_after(&headers),
+            pause: pause(&headers),
         };
         match read(response).await {
             Ok(body) => answer.body = body,
@@ -99,6 +102,18 @@ async fn read(mut response: Response) -> Result<Vec<u8>, ErrorKind> {
 fn correlation_id(headers: &HeaderMap) -> Option<String> {
     let header = |name| word(headers.get(name)?.to_str().ok()?);
     header("inin-correlation-id").or_else(|| header("genesys-correlation-id"))
+}
+
+/// When nearly all calls of the window are used up: until it ends. Every answer says so
+/// (`inin-ratelimit-count`, `-allowed`, `-reset` in seconds; official SDKs).
+fn pause(headers: &HeaderMap) -> Option<Duration> {
+    let number = |name| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+    let count = number("inin-ratelimit-count")?;
+    let allowed = number("inin-ratelimit-allowed")?;
+    let reset = number("inin-ratelimit-reset")?;
+    // Others may use the same token: a tenth is left to them.
+    let is_near = count.saturating_mul(10) >= allowed.saturating_mul(9);
+    is_near.then(|| Duration::from_secs(reset).min(LONGEST_WAIT))
 }
 
 /// Whole seconds.

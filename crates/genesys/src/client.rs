@@ -1,6 +1,6 @@
 //! Calls of the Platform API.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use portal_service_kit::http_client::traced;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -23,6 +23,15 @@ impl GenesysClient {
     /// time-outs: `portal_service_kit::http_client::build` makes such a client.
     pub fn new(http: reqwest::Client, retry: RetryPolicy) -> Self {
         Self { http, retry }
+    }
+
+    /// The same client, more or less patient.
+    #[must_use]
+    pub fn with_retry(&self, retry: RetryPolicy) -> Self {
+        Self {
+            http: self.http.clone(),
+            retry,
+        }
     }
 
     pub(crate) fn http(&self) -> &reqwest::Client {
@@ -85,16 +94,27 @@ impl GenesysClient {
         }
     }
 
-    async fn get<T: DeserializeOwned>(
+    pub(crate) async fn get<T: DeserializeOwned>(
         &self,
         url: Url,
         token: &SecretString,
     ) -> Result<T, GenesysError> {
+        self.get_paced(url, token)
+            .await
+            .map(|(value, _pause)| value)
+    }
+
+    /// Reads, and tells how long to wait before the next call.
+    pub(crate) async fn get_paced<T: DeserializeOwned>(
+        &self,
+        url: Url,
+        token: &SecretString,
+    ) -> Result<(T, Option<Duration>), GenesysError> {
         let began = Instant::now();
         let mut failed = 0;
         loop {
             let error = match self.get_once(&url, token).await {
-                Ok(value) => return Ok(value),
+                Ok(found) => return Ok(found),
                 Err(error) => error,
             };
             failed += 1;
@@ -113,7 +133,7 @@ impl GenesysClient {
         &self,
         url: &Url,
         token: &SecretString,
-    ) -> Result<T, GenesysError> {
+    ) -> Result<(T, Option<Duration>), GenesysError> {
         let request = self
             .http
             .get(url.clone())
@@ -122,7 +142,8 @@ impl GenesysClient {
         if !answer.status.is_success() {
             return Err(answer.into_error());
         }
-        serde_json::from_slice(&answer.body)
-            .map_err(|_unreadable| answer.error(ErrorKind::Protocol, None))
+        let value = serde_json::from_slice(&answer.body)
+            .map_err(|_unreadable| answer.error(ErrorKind::Protocol, None))?;
+        Ok((value, answer.pause))
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::ListedUser;
+
 /// The bearer of a token.
 ///
 /// The key of a person is (organization id, user id): names and e-mail addresses change, and two
@@ -137,6 +139,26 @@ impl OrganizationWire {
 }
 
 impl UserWire {
+    /// `None` without an id: then nobody can say who it is.
+    pub(crate) fn into_listed(self) -> Option<ListedUser> {
+        let user_id = Some(self.id).filter(|id| !id.is_empty())?;
+        let email = self.email.or(self.username).filter(|text| !text.is_empty());
+        Some(ListedUser {
+            name: self
+                .name
+                .filter(|name| !name.is_empty())
+                .or_else(|| email.clone())
+                .unwrap_or_else(|| user_id.clone()),
+            user_id,
+            email,
+            state: self.state.unwrap_or(EntityState::Unknown),
+            version: self.version,
+            roles: self
+                .authorization
+                .and_then(|authorization| authorization.roles),
+        })
+    }
+
     /// `None` when something is missing that every user has, or when the token is said to act in
     /// another organization than the one described.
     pub(crate) fn into_identity(

@@ -20,6 +20,7 @@ mod region;
 mod retry;
 mod role_map;
 mod settings;
+mod users;
 
 pub use client::GenesysClient;
 pub use error::{ErrorKind, GenesysError};
@@ -29,3 +30,4 @@ pub use region::{InvalidRegion, PlainHttp, Region};
 pub use retry::RetryPolicy;
 pub use role_map::RoleMap;
 pub use settings::{HostsSection, configured_region};
+pub use users::{ListedUser, MAX_IDS, UserPage};

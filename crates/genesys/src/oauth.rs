@@ -174,7 +174,7 @@ impl GenesysClient {
         let call = TokenCall::new(self, client);
         let result = oauth
             .exchange_client_credentials()
-            .request_async(&|http| call.run(http))
+            .request_async(&call)
             .await;
         call.finish(result)
     }

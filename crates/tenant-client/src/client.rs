@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use chrono::Utc;
 use portal_auth::{ApiKey, ApiKeyDirectory, DirectoryUnavailable, TenantRates};
 use portal_service_kit::http_client::traced;
-use portal_types::TenantId;
+use portal_types::{TenantId, UserId};
 use reqwest::{RequestBuilder, Response};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -119,6 +119,24 @@ impl TenantClient {
             .genesys
             .get(tenant_id, self.inner.ask(&path))
             .await
+    }
+
+    /// Gives a tenant another name, in the name of one of its administrators; false when there is no
+    /// such tenant.
+    pub async fn rename(
+        &self,
+        tenant_id: &TenantId,
+        name: &str,
+        by: UserId,
+    ) -> Result<bool, TenantClientError> {
+        let request = self
+            .inner
+            .http
+            .patch(self.inner.url(&[tenant_id.as_str(), "profile"]))
+            .json(&serde_json::json!({ "name": name, "changed_by": by }));
+        let renamed: Option<serde_json::Value> = self.inner.call(request).await?;
+        self.invalidate(tenant_id).await;
+        Ok(renamed.is_some())
     }
 
     /// Forgets what is remembered of a tenant, because an event told that it changed; old answers

@@ -33,9 +33,13 @@ use crate::{
     usecases::{
         genesys_clients::GenesysClients,
         genesys_tokens::GenesysTokens,
+        live_feed::{FeedLimits, LiveFeed},
+        organization::Organizations,
+        people::People,
         profiles::Profiles,
         sessions::Sessions,
         sign_in::{Outcomes, SignIn, SignInRules},
+        sync::UserSync,
         token_keys::TokenKeys,
     },
 };
@@ -43,6 +47,15 @@ use crate::{
 /// For what is left to do after the last request.
 const AFTER_REQUESTS: Duration = Duration::from_secs(10);
 
+/// Nobody waits for a page of a sync; Genesys' limits are per minute.
+const PATIENT: RetryPolicy = RetryPolicy {
+    tries: 6,
+    first_wait: Duration::from_secs(1),
+    budget: Duration::from_secs(150),
+};
+/// Tokens of tenants' own clients are used again for so long. A client's tokens live for five minutes
+/// at the least.
+const CLIENT_TOKENS: Duration = Duration::from_mins(4);
 /// After its time-out an answer of Genesys is still to be written down.
 const ANSWER_SLACK: Duration = Duration::from_secs(10);
 
@@ -53,6 +66,8 @@ pub struct App {
     backing: Backing,
     keeper: KeyKeeper,
     sessions: Sessions,
+    user_sync: UserSync,
+    live_feed: LiveFeed,
     consumers: Consumers,
     shutdown: Shutdown,
     telemetry: Telemetry,
@@ -64,7 +79,7 @@ impl App {
     pub fn build(settings: &Settings, shutdown: Shutdown) -> anyhow::Result<Self> {
         let telemetry = telemetry::init(SERVICE, &settings.telemetry)?;
         let parts = Parts::build(settings)?;
-        let state = parts.state(settings)?;
+        let state = parts.state(settings, &shutdown)?;
 
         let mut options = ServerOptions {
             http: settings.http.clone(),
@@ -105,6 +120,8 @@ impl App {
             keeper: parts.keeper(settings),
             consumers: parts.consumers(&state.sessions),
             sessions: state.sessions,
+            user_sync: state.user_sync,
+            live_feed: state.live_feed,
             backing: parts.backing,
             shutdown,
             telemetry,
@@ -133,6 +150,7 @@ impl App {
         }
         let (inner, backing) = (tasks.clone(), self.backing);
         let (keeper, consumers, sessions) = (self.keeper, self.consumers, self.sessions);
+        let (user_sync, live_feed) = (self.user_sync, self.live_feed);
         spawn_loop(&tasks, "workers", async move {
             if wait_for_schema(&backing.db, &stop).await {
                 spawn_loop(&inner, "signing-keys", keeper.run(stop.clone()));
@@ -146,6 +164,21 @@ impl App {
                     &inner,
                     "revocations",
                     jobs::republish_revocations(sessions.clone(), stop.clone()),
+                );
+                spawn_loop(
+                    &inner,
+                    "user-sync",
+                    jobs::work_on_syncs(user_sync.clone(), stop.clone()),
+                );
+                spawn_loop(
+                    &inner,
+                    "user-sync-schedule",
+                    jobs::schedule_syncs(user_sync, stop.clone()),
+                );
+                spawn_loop(
+                    &inner,
+                    "live-event-sweep",
+                    jobs::sweep_live_events(live_feed, stop.clone()),
                 );
                 spawn_loop(
                     &inner,
@@ -221,7 +254,7 @@ impl Parts {
             .build()
     }
 
-    fn state(&self, settings: &Settings) -> anyhow::Result<AppState> {
+    fn state(&self, settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<AppState> {
         let tokens = &settings.tokens;
         let issuer = Issuer::new(&tokens.issuer, &tokens.audience, self.signing_keys.clone())
             .with_lifetime(tokens.lifetime());
@@ -246,7 +279,7 @@ impl Parts {
             limiter: self.backing.limiter.clone(),
             vault: Arc::clone(&self.backing.vault),
             genesys: self.genesys.clone(),
-            clients,
+            clients: clients.clone(),
             tenants: self.tenants.clone(),
             revocations: self.revocations.clone(),
             issuer: issuer.clone(),
@@ -272,7 +305,46 @@ impl Parts {
             clock: Arc::clone(&self.clock),
             waker: self.backing.waker.clone(),
         };
+        let user_sync = UserSync {
+            db: self.backing.db.clone(),
+            genesys: self.genesys.with_retry(PATIENT),
+            clients,
+            tenants: self.tenants.clone(),
+            sessions: sessions.clone(),
+            sign_in_rules: Arc::clone(&sign_in.rules),
+            rules: settings.user_sync.rules(),
+            clock: Arc::clone(&self.clock),
+            waker: self.backing.waker.clone(),
+            begun: Arc::default(),
+            tokens: moka::future::Cache::builder()
+                .max_capacity(10_000)
+                .time_to_live(CLIENT_TOKENS)
+                .build(),
+        };
+        let limits = FeedLimits {
+            per_user: settings.events.streams_per_user,
+            per_process: settings.events.streams,
+        };
+        let live_feed = LiveFeed::new(
+            self.backing.db.clone(),
+            Arc::clone(&self.clock),
+            limits,
+            shutdown.soft(),
+        );
         Ok(AppState {
+            organizations: Organizations {
+                db: self.backing.db.clone(),
+                tenants: self.tenants.clone(),
+            },
+            people: People {
+                db: self.backing.db.clone(),
+                revocations: self.revocations.clone(),
+                sessions: sessions.clone(),
+                clock: Arc::clone(&self.clock),
+                waker: self.backing.waker.clone(),
+            },
+            user_sync,
+            live_feed,
             web: web_settings(settings, &sign_in.rules),
             sign_in,
             sessions,

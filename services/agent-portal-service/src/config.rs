@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use crate::{ENV_PREFIX, domain::SessionTimes};
+use crate::{ENV_PREFIX, domain::SessionTimes, usecases::sync::SyncRules};
 
 const DEFAULTS: &str = include_str!("../config.default.toml");
 /// How long a rotated refresh token still gets its successor again.
@@ -50,6 +50,10 @@ pub struct Settings {
     pub tenant_service: TenantServiceSection,
     /// Genesys Cloud.
     pub genesys: GenesysSection,
+    /// Syncs of people.
+    pub user_sync: UserSyncSection,
+    /// Event streams.
+    pub events: EventsSection,
     /// Logs and traces.
     pub telemetry: TelemetrySection,
 }
@@ -98,6 +102,8 @@ impl Validate for Settings {
         problems.section("sign_in", &self.sign_in);
         problems.section("tenant_service", &self.tenant_service);
         problems.section("genesys", &self.genesys);
+        problems.section("user_sync", &self.user_sync);
+        problems.section("events", &self.events);
         problems.section("telemetry", &self.telemetry);
     }
 }
@@ -265,6 +271,62 @@ pub struct GenesysSection {
     /// Further Genesys roles that make an administrator.
     #[serde(deserialize_with = "list")]
     pub admin_roles: Vec<String>,
+}
+
+/// Syncs of people with Genesys.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserSyncSection {
+    /// Between two syncs of a tenant that does not say; 0 is never.
+    pub default_minutes: u32,
+    /// People of one page.
+    pub page_size: u32,
+    /// How long a replica may be silent before another one takes its run.
+    pub lease_seconds: u64,
+    /// How long the call that begins a sync waits for its end.
+    pub answer_within_seconds: u64,
+}
+
+impl UserSyncSection {
+    pub(crate) fn rules(&self) -> SyncRules {
+        SyncRules {
+            page_size: self.page_size,
+            default_minutes: self.default_minutes,
+            lease: Duration::from_secs(self.lease_seconds),
+            answer_within: Duration::from_secs(self.answer_within_seconds),
+        }
+    }
+}
+
+impl Validate for UserSyncSection {
+    fn validate(&self, problems: &mut Problems) {
+        problems.require_within("default_minutes", self.default_minutes.into(), 0..=10_080);
+        problems.require_within("page_size", self.page_size.into(), 1..=500);
+        problems.require_within("lease_seconds", self.lease_seconds, 2..=3_600);
+        problems.require_within("answer_within_seconds", self.answer_within_seconds, 0..=50);
+    }
+}
+
+/// Event streams.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventsSection {
+    /// That one person may have open.
+    pub streams_per_user: usize,
+    /// That this process carries.
+    pub streams: usize,
+}
+
+impl Validate for EventsSection {
+    fn validate(&self, problems: &mut Problems) {
+        for (key, count) in [
+            ("streams_per_user", self.streams_per_user),
+            ("streams", self.streams),
+        ] {
+            let count = u64::try_from(count).unwrap_or(u64::MAX);
+            problems.require_within(key, count, 1..=1_000_000);
+        }
+    }
 }
 
 /// An OAuth client.

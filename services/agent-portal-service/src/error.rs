@@ -7,9 +7,12 @@ use portal_db::DbError;
 use portal_service_kit::ApiError;
 
 use crate::usecases::{
+    live_feed::FeedError,
+    people::PeopleError,
     profiles::ProfileError,
     sessions::SessionError,
     sign_in::{Refusal, SignInError},
+    sync::SyncError,
 };
 
 /// When a caller may try again after something of ours was away.
@@ -22,6 +25,94 @@ pub(crate) const WHATSAPP_NOT_CONFIGURED: &str = "WhatsApp not configured for yo
      Ask an administrator of your organization to connect WhatsApp in the admin dashboard.";
 pub(crate) const AGENT_SIGNUP_REMOVED: &str = "Agents no longer sign up for WhatsApp themselves: \
      an administrator configures WhatsApp for the whole organization in the admin dashboard.";
+
+impl From<PeopleError> for ApiError {
+    fn from(error: PeopleError) -> Self {
+        match error {
+            PeopleError::Unknown => {
+                Self::not_found("USER_NOT_FOUND", "Your organization has no such person.")
+            }
+            PeopleError::LastAdmin => Self::conflict(
+                "LAST_ADMIN",
+                "This is the last active administrator of your organization; make another one first.",
+            ),
+            PeopleError::Self_ => Self::conflict(
+                "CANNOT_DEACTIVATE_SELF",
+                "You cannot deactivate yourself; ask another administrator.",
+            ),
+            PeopleError::Db(cause) => from_db(cause),
+        }
+    }
+}
+
+impl From<SyncError> for ApiError {
+    fn from(error: SyncError) -> Self {
+        match error {
+            SyncError::Unknown => {
+                Self::not_found("SYNC_NOT_FOUND", "Your organization has no such sync.")
+            }
+            SyncError::NoCredentials => {
+                Self::conflict("GENESYS_CREDENTIALS_MISSING", CREDENTIALS_MISSING)
+            }
+            SyncError::TenantNotActive => Self::forbidden(
+                "TENANT_NOT_ACTIVE",
+                "Your organization is not active here; ask the operator of this portal.",
+            ),
+            SyncError::UnknownRegion => sync_failed(Some("REGION_UNKNOWN")),
+            SyncError::Sealed(error) => Self::internal(error),
+            SyncError::Genesys(error) => Self::unavailable(
+                "GENESYS_UNAVAILABLE",
+                "Genesys Cloud cannot be reached at the moment; try again shortly.",
+                RETRY_AFTER,
+            )
+            .with_source(error),
+            SyncError::DirectoryAway(cause) => directory_away(cause),
+            SyncError::Db(cause) => from_db(cause),
+        }
+    }
+}
+
+impl From<FeedError> for ApiError {
+    fn from(error: FeedError) -> Self {
+        match error {
+            FeedError::TooManyOfUser => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "TOO_MANY_STREAMS",
+                "You have too many event streams open; close some windows.",
+            ),
+            FeedError::Full => Self::unavailable(
+                "TOO_MANY_STREAMS",
+                "Too many event streams are open here; try again shortly.",
+                RETRY_AFTER,
+            ),
+            FeedError::Db(cause) => from_db(cause),
+        }
+    }
+}
+
+const CREDENTIALS_MISSING: &str = "Your organization has no Genesys OAuth client for reading its \
+     people. The platform's administrator adds one with the grant client_credentials to the \
+     tenant's Genesys credentials in the admin dashboard.";
+
+/// A sync that Genesys or the configuration stopped for good.
+pub(crate) fn sync_failed(code: Option<&str>) -> ApiError {
+    let sentence = match code {
+        Some("GENESYS_CREDENTIALS_MISSING") => CREDENTIALS_MISSING,
+        Some("GENESYS_CLIENT_REFUSED") => {
+            "Genesys refuses the OAuth client of your organization: its id, secret, grant or region is \
+             wrong. The platform's administrator corrects it in the admin dashboard."
+        }
+        Some("GENESYS_PERMISSION_MISSING") => {
+            "The OAuth client of your organization may not read its people: give its role the \
+             permission directory:user:view in Genesys."
+        }
+        Some("REGION_UNKNOWN") => {
+            "The region of your organization's OAuth client is not one that this portal serves."
+        }
+        _ => "Genesys did not let the sync finish; try again, and ask the operator if it stays so.",
+    };
+    ApiError::new(StatusCode::BAD_GATEWAY, "SYNC_FAILED", sentence)
+}
 
 impl From<SignInError> for ApiError {
     fn from(error: SignInError) -> Self {

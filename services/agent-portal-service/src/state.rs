@@ -2,7 +2,10 @@
 
 use portal_auth::SigningKeys;
 
-use crate::usecases::{profiles::Profiles, sessions::Sessions, sign_in::SignIn};
+use crate::usecases::{
+    live_feed::LiveFeed, organization::Organizations, people::People, profiles::Profiles,
+    sessions::Sessions, sign_in::SignIn, sync::UserSync,
+};
 
 /// Shared by the handlers of both ports.
 #[derive(Clone)]
@@ -10,6 +13,10 @@ pub(crate) struct AppState {
     pub(crate) sign_in: SignIn,
     pub(crate) sessions: Sessions,
     pub(crate) profiles: Profiles,
+    pub(crate) organizations: Organizations,
+    pub(crate) people: People,
+    pub(crate) user_sync: UserSync,
+    pub(crate) live_feed: LiveFeed,
     pub(crate) signing_keys: SigningKeys,
     pub(crate) web: WebSettings,
 }

@@ -2,14 +2,18 @@
 
 mod genesys_token;
 mod handoff;
+mod live_event;
 mod refresh_token;
 mod session;
 mod sign_in;
+mod sync;
 mod user;
 
 pub(crate) use genesys_token::{GenesysTokenState, TokenVerdict};
 pub(crate) use handoff::Handoff;
+pub(crate) use live_event::{Audience, EventId, LiveEvent};
 pub(crate) use refresh_token::{RefreshToken, SECRET_BYTES, TAG_BYTES};
 pub(crate) use session::{LiveSession, RefreshVerdict, RevokeReason, Session, SessionTimes};
 pub(crate) use sign_in::{LoginRecord, ReturnMode};
+pub(crate) use sync::{SyncCause, SyncCounts, SyncRun, SyncStatus};
 pub(crate) use user::{DeactivatedBy, GenesysPerson, ToldRole, User, UserChanges, merge};

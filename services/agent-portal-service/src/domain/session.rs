@@ -128,6 +128,8 @@ pub(crate) enum RevokeReason {
     GenesysSignedOut,
     /// Genesys says that the person may not go on.
     GenesysRefused,
+    /// An administrator or Genesys switched the person off.
+    UserDeactivated,
     /// The tenant was suspended.
     TenantSuspended,
     /// The tenant was deleted.
@@ -145,6 +147,7 @@ impl RevokeReason {
             Self::Expired => "expired",
             Self::GenesysSignedOut => "genesys_signed_out",
             Self::GenesysRefused => "genesys_refused",
+            Self::UserDeactivated => "user_deactivated",
             Self::TenantSuspended => "tenant_suspended",
             Self::TenantDeleted => "tenant_deleted",
         }

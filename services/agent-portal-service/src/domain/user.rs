@@ -60,6 +60,15 @@ pub(crate) enum DeactivatedBy {
 }
 
 impl DeactivatedBy {
+    /// The word of the table.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Genesys => "genesys",
+            Self::Operator => "operator",
+        }
+    }
+
     /// Reads the word of the table.
     pub(crate) fn parse(word: &str) -> Option<Self> {
         match word {
@@ -109,6 +118,20 @@ impl GenesysPerson {
             name: identity.name.chars().take(MAX_NAME).collect(),
             role,
             version: identity.version,
+        }
+    }
+}
+
+impl GenesysPerson {
+    /// A person of a listing, with the role that the person's roles come down to.
+    pub(crate) fn listed(org_id: &str, user: &portal_genesys::ListedUser, role: ToldRole) -> Self {
+        Self {
+            org_id: org_id.to_owned(),
+            user_id: user.user_id.clone(),
+            email: user.email.clone(),
+            name: user.name.chars().take(MAX_NAME).collect(),
+            role,
+            version: user.version,
         }
     }
 }

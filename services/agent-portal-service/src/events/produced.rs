@@ -5,8 +5,8 @@ use portal_db::{DbError, Tx, outbox};
 use portal_events::{
     EventContext, Source,
     catalogue::{
-        EventData, SessionRefreshed, SessionRevoked, SessionStarted, UserProvisioned,
-        UserRoleChanged, UserUpdated,
+        EventData, SessionRefreshed, SessionRevoked, SessionStarted, UserDeactivated,
+        UserProvisioned, UserRoleChanged, UserUpdated,
     },
     outbox_event,
 };
@@ -32,6 +32,8 @@ pub(crate) enum UserEvent {
     Updated,
     /// Has another role.
     RoleChanged,
+    /// May no longer sign in.
+    Deactivated,
 }
 
 impl UserEvent {
@@ -78,6 +80,15 @@ pub(crate) fn append_user_event(
         }
         UserEvent::RoleChanged => {
             let data = UserRoleChanged {
+                user_id,
+                tenant_id,
+                role,
+                email,
+            };
+            append(tx, tenant, context, now, &data)
+        }
+        UserEvent::Deactivated => {
+            let data = UserDeactivated {
                 user_id,
                 tenant_id,
                 role,

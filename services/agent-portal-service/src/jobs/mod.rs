@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::usecases::sessions::Sessions;
+use crate::usecases::{live_feed::LiveFeed, sessions::Sessions, sync::UserSync};
 
 /// A lost revocation list is whole again after so long.
 const REPUBLISH: Duration = Duration::from_secs(3);
 const SWEEP: Duration = Duration::from_secs(30);
+/// Between two looks for syncs that somebody left; who begins one wakes the worker.
+const LOOK_FOR_SYNCS: Duration = Duration::from_secs(5);
+const SYNCS_AT_ONCE: usize = 4;
+const SCHEDULE: Duration = Duration::from_mins(1);
 /// After a failure, so that a database that is away is not stormed.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -45,6 +49,52 @@ pub(crate) async fn sweep_sessions(sessions: Sessions, stop: CancellationToken) 
             }
         };
         wait(pause, &stop).await;
+    }
+}
+
+/// Works on syncs that nobody works on, some at a time, woken by whoever begins one.
+pub(crate) async fn work_on_syncs(sync: UserSync, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match sync.idle().await {
+            Ok(runs) => {
+                let mut work = JoinSet::new();
+                for (tenant, run) in runs.into_iter().take(SYNCS_AT_ONCE) {
+                    let (sync, stop) = (sync.clone(), stop.clone());
+                    work.spawn(async move { sync.work(&tenant, run, &stop).await });
+                }
+                work.join_all().await;
+            }
+            Err(error) => tracing::warn!(%error, "syncs cannot be read"),
+        }
+        tokio::select! {
+            () = sync.begun.notified() => {}
+            () = sleep(LOOK_FOR_SYNCS) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// Begins the syncs that are due.
+pub(crate) async fn schedule_syncs(sync: UserSync, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        // Replicas that started together do not look together.
+        wait(SCHEDULE.mul_f64(0.5 + rand::random::<f64>()), &stop).await;
+        if stop.is_cancelled() {
+            return;
+        }
+        if let Err(error) = sync.begin_due().await {
+            tracing::warn!(%error, "syncs that are due cannot be begun");
+        }
+    }
+}
+
+/// Forgets events that no browser asks for any more.
+pub(crate) async fn sweep_live_events(feed: LiveFeed, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Err(error) = feed.sweep().await {
+            tracing::warn!(%error, "old live events cannot be forgotten");
+        }
+        wait(SWEEP, &stop).await;
     }
 }
 

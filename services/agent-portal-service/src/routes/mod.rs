@@ -3,14 +3,17 @@
 mod advice;
 mod callback_page;
 mod cookies;
+mod events;
 mod html;
 mod jwks;
+mod organization;
 mod portal;
 mod portal_session;
 mod profile;
 mod retired;
 mod sessions;
 mod sign_in;
+mod sync;
 mod whatsapp;
 
 use actix_web::web;
@@ -54,6 +57,15 @@ fn api(config: &mut ServiceConfig<'_>) {
         .service(sessions::end_session)
         .service(profile::profile)
         .service(whatsapp::status)
+        .service(events::events)
+        .service(organization::organization_profile)
+        .service(organization::update_organization)
+        .service(organization::list_people)
+        .service(organization::show_person)
+        .service(organization::update_person)
+        .service(sync::sync_users)
+        .service(sync::list_syncs)
+        .service(sync::show_sync)
         .service(retired::signup)
         .service(retired::whatsapp_setup)
         .service(jwks::jwks);

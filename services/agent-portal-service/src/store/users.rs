@@ -11,7 +11,7 @@ use crate::domain::{DeactivatedBy, User, UserChanges};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = genesys_users)]
-struct UserRow {
+pub(super) struct UserRow {
     user_id: Uuid,
     tenant_id: String,
     genesys_org_id: String,

@@ -67,7 +67,12 @@ impl GenesysClients {
             .filter(|(of, client)| of.name() == region && client.client_id == own_client))
     }
 
-    fn open(&self, tenant: &TenantId, sealed: &SealedClient) -> Result<OAuthClient, VaultError> {
+    /// Opens the secret of a tenant's client.
+    pub(super) fn open(
+        &self,
+        tenant: &TenantId,
+        sealed: &SealedClient,
+    ) -> Result<OAuthClient, VaultError> {
         let binding = places::CLIENT_SECRET.of(tenant.as_str(), &sealed.credential_row_id);
         let secret = sealed.sealed_client_secret.as_ref();
         Ok(OAuthClient {

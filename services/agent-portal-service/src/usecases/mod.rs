@@ -2,10 +2,14 @@
 
 pub(crate) mod genesys_clients;
 pub(crate) mod genesys_tokens;
+pub(crate) mod live_feed;
+pub(crate) mod organization;
+pub(crate) mod people;
 pub(crate) mod profiles;
 mod roles;
 pub(crate) mod sessions;
 pub(crate) mod sign_in;
+pub(crate) mod sync;
 pub(crate) mod token_keys;
 
 use portal_events::EventContext;

@@ -46,6 +46,7 @@ impl Directory {
                 .route("/health/live", web::get().to(live))
                 .route("/api/tenants/by-genesys-org/{id}", web::get().to(by_org))
                 .route("/api/tenants/{id}/sending-profile", web::get().to(profile))
+                .route("/api/tenants/{id}/profile", web::patch().to(rename))
                 .route("/api/tenants/{id}/genesys-profile", web::get().to(rules_of))
         })
         .workers(1)
@@ -126,6 +127,27 @@ async fn profile(
     }
     let tenants = tenants.lock().unwrap();
     answer(tenants.iter().find(|t| t.tenant_id.as_str() == id.as_str()))
+}
+
+async fn rename(
+    tenants: web::Data<Tenants>,
+    away: web::Data<Arc<AtomicBool>>,
+    request: HttpRequest,
+    id: web::Path<String>,
+    body: web::Json<serde_json::Value>,
+) -> HttpResponse {
+    if let Some(refusal) = refusal(&away, Some(&request)) {
+        return refusal;
+    }
+    let mut tenants = tenants.lock().unwrap();
+    let found = tenants
+        .iter_mut()
+        .find(|t| t.tenant_id.as_str() == id.as_str());
+    answer(found.map(|tenant| {
+        assert!(body["changed_by"].is_string());
+        tenant.name = body["name"].as_str().unwrap().to_owned();
+        tenant.clone()
+    }))
 }
 
 async fn rules_of(

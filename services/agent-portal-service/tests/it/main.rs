@@ -12,8 +12,10 @@
 mod access;
 mod browser;
 mod directory;
+mod event_stream;
 mod openapi;
 mod operations;
+mod people;
 mod portal;
 mod process;
 mod profile;
@@ -22,6 +24,7 @@ mod refresh;
 mod refusals;
 mod sessions;
 mod sign_in;
+mod sync;
 mod tenant_rules;
 mod walls;
 mod world;

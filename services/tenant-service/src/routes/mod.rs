@@ -9,6 +9,7 @@ mod genesys;
 mod genesys_credentials;
 mod genesys_profile;
 mod role_map;
+mod profile;
 mod tenants;
 mod views;
 mod whatsapp;
@@ -62,6 +63,7 @@ pub fn configure(config: &mut ServiceConfig<'_>) {
         .service(tenants::get_tenant)
         .service(tenants::update_tenant)
         .service(tenants::delete_tenant)
+        .service(profile::update_profile)
         .service(whatsapp::get_whatsapp)
         .service(whatsapp::write_whatsapp)
         .service(whatsapp::remove_whatsapp)

@@ -172,7 +172,11 @@ impl Sessions {
     }
 
     /// After the commit: every service refuses the sessions' tokens, and Genesys forgets its own.
-    pub(super) async fn after_end(&self, tenant_id: &TenantId, ended: Vec<EndedSession>) {
+    pub(in crate::usecases) async fn after_end(
+        &self,
+        tenant_id: &TenantId,
+        ended: Vec<EndedSession>,
+    ) {
         if ended.is_empty() {
             return;
         }
@@ -201,7 +205,7 @@ impl Sessions {
 }
 
 /// Tells of ended sessions, in the transaction that ends them.
-pub(super) fn tell_ended(
+pub(in crate::usecases) fn tell_ended(
     tx: &mut Tx<'_>,
     tenant_id: &TenantId,
     ended: &[EndedSession],

@@ -16,6 +16,7 @@ use portal_types::{Clock, SessionId, TenantId, UserId};
 use portal_vault::Vault;
 
 pub(crate) use end::Ending;
+pub(super) use end::tell_ended;
 pub(crate) use refresh::Refreshed;
 
 use super::{
