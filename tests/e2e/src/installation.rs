@@ -59,10 +59,12 @@ impl Ports {
 pub struct Installation {
     pub db: TestDb,
     pub sandbox: Sandbox,
+    pub isolation: Isolation,
     pub tenants_url: String,
     pub portal_url: String,
     pub messages_url: String,
     pub http: reqwest::Client,
+    pub service_key: String,
     admin_token: String,
     shutdown: Shutdown,
 }
@@ -187,10 +189,12 @@ impl Installation {
         let installation = Self {
             db,
             sandbox,
+            isolation,
             tenants_url,
             portal_url,
             messages_url,
             http: crate::browser::client(),
+            service_key: key.to_owned(),
             admin_token: String::new(),
             shutdown,
         };
@@ -213,7 +217,8 @@ impl Installation {
         }
     }
 
-    async fn sign_in_admin(&self) -> String {
+    /// A fresh token of the platform administrator.
+    pub async fn sign_in_admin(&self) -> String {
         let body = json!({"email": ADMIN_EMAIL, "password": ADMIN_PASSWORD});
         let url = format!("{}/api/admin/auth/login", self.tenants_url);
         let answer = self.http.post(url).json(&body).send().await.unwrap();
@@ -235,6 +240,16 @@ impl Installation {
             .unwrap();
         let status = answer.status();
         (status, answer.json().await.unwrap_or_default())
+    }
+
+    /// A new API key of a tenant, with all scopes.
+    pub async fn api_key(&self, tenant: &str) -> String {
+        let body =
+            json!({"name": "test", "scopes": ["messages:send", "messages:read", "templates:read"]});
+        let path = format!("/api/tenants/{tenant}/api-keys");
+        let (status, answer) = self.admin(Method::POST, &path, &body).await;
+        assert_eq!(status, StatusCode::CREATED, "{answer}");
+        answer["key"].as_str().unwrap().to_owned()
     }
 
     async fn create_tenant(&self, tenant: &str, org: &str) {
@@ -264,6 +279,29 @@ impl Installation {
                     .contains(whatsapp["access_token"].as_str().unwrap())
             );
         }
+    }
+
+    /// What people, sessions and keys of a tenant are, to see whether anything changed.
+    pub fn fingerprint(&self, tenant: &str) -> Vec<String> {
+        let of = |columns: &str, table: &str| {
+            self.db.query(&format!(
+                "SELECT md5(string_agg(row_to_json(r)::text, ',' ORDER BY row_to_json(r)::text)) \
+                 FROM (SELECT {columns} FROM {table} WHERE tenant_id = '{tenant}') r"
+            ))
+        };
+        [
+            of("*", "genesys_users"),
+            of(
+                "session_id, refresh_token_hash, revoked_at",
+                "genesys_user_sessions",
+            ),
+            of(
+                "key_id, key_hash, expires_at, revoked_at",
+                "tenant_api_keys",
+            ),
+            of("*", "user_sync_runs"),
+        ]
+        .concat()
     }
 
     /// Signs a person in through Genesys and answers what the front end is told.

@@ -10,7 +10,10 @@
 )]
 
 mod canaries;
+mod doors;
+mod foreign_ids;
 mod main_job;
 mod operator;
 mod redis;
 mod suspension;
+mod walk;

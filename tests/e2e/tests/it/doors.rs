@@ -1,0 +1,272 @@
+//! Who may enter where: every operation of all three services against every kind of caller. An
+//! operation without a row, and a row without an operation, fail.
+
+use std::collections::BTreeSet;
+
+use portal_sandbox::seed;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use portal_e2e::installation::Installation;
+
+/// Kinds of callers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Who {
+    Anonymous,
+    Agent,
+    Supervisor,
+    Admin,
+    PlatformAdmin,
+    ApiKey,
+    Service,
+}
+
+use Who::{Admin, Agent, Anonymous, ApiKey, PlatformAdmin, Service, Supervisor};
+
+const ALL: [Who; 7] = [
+    Anonymous,
+    Agent,
+    Supervisor,
+    Admin,
+    PlatformAdmin,
+    ApiKey,
+    Service,
+];
+/// Credentials are not looked at: the door itself checks a secret, a signature, or nothing.
+const EVERYBODY: &[Who] = &ALL;
+/// Anybody without credentials; those of a person of a tenant are no credentials here.
+const PUBLIC: &[Who] = &[Anonymous, PlatformAdmin, Service];
+const PLATFORM: &[Who] = &[PlatformAdmin];
+const SERVICES: &[Who] = &[Service];
+const PEOPLE: &[Who] = &[Agent, Supervisor, Admin];
+const SUPERVISORS: &[Who] = &[Supervisor, Admin];
+const ADMINS: &[Who] = &[Admin];
+const PEOPLE_AND_KEYS: &[Who] = &[Agent, Supervisor, Admin, ApiKey];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Home {
+    Tenants,
+    Portal,
+    Messages,
+}
+
+use Home::{Messages, Portal, Tenants};
+
+/// A service, a method, a path, and who may enter.
+pub(crate) type Door = (Home, &'static str, &'static str, &'static [Who]);
+
+/// The matrix. Doors that end the caller's session come last: [`ENDS_SESSION`].
+pub(crate) const DOORS: &[Door] = &[
+    (Tenants, "get", "/api/tenants", PLATFORM),
+    (Tenants, "post", "/api/tenants", PLATFORM),
+    (Tenants, "get", "/api/tenants/{tenant_id}", PLATFORM),
+    (Tenants, "patch", "/api/tenants/{tenant_id}", PLATFORM),
+    (Tenants, "delete", "/api/tenants/{tenant_id}", PLATFORM),
+    (
+        Tenants,
+        "put",
+        "/api/tenants/{tenant_id}/genesys-org",
+        PLATFORM,
+    ),
+    (
+        Tenants,
+        "get",
+        "/api/tenants/{tenant_id}/whatsapp",
+        PLATFORM,
+    ),
+    (
+        Tenants,
+        "put",
+        "/api/tenants/{tenant_id}/whatsapp",
+        PLATFORM,
+    ),
+    (
+        Tenants,
+        "delete",
+        "/api/tenants/{tenant_id}/whatsapp",
+        PLATFORM,
+    ),
+    (
+        Tenants,
+        "get",
+        "/api/tenants/{tenant_id}/sending-profile",
+        SERVICES,
+    ),
+    (
+        Tenants,
+        "get",
+        "/api/tenants/by-genesys-org/{genesys_org_id}",
+        PUBLIC,
+    ),
+    (Tenants, "post", "/api/admin/auth/login", EVERYBODY),
+    (Portal, "get", "/.well-known/jwks.json", EVERYBODY),
+    (Portal, "get", "/api/agents/auth/login", EVERYBODY),
+    (Portal, "get", "/api/agents/auth/callback", EVERYBODY),
+    (Portal, "post", "/api/agents/auth/refresh", EVERYBODY),
+    (Portal, "get", "/api/agents/auth/sessions", PEOPLE),
+    (
+        Portal,
+        "delete",
+        "/api/agents/auth/sessions/{session_id}",
+        PEOPLE,
+    ),
+    (Portal, "get", "/api/agents/profile", PEOPLE),
+    (Portal, "get", "/api/agents/whatsapp/status", PEOPLE),
+    (Portal, "post", "/api/agents/signup", EVERYBODY),
+    (Portal, "post", "/api/agents/whatsapp/setup", EVERYBODY),
+    (Portal, "post", "/api/agents/auth/logout", PEOPLE),
+    (Portal, "post", "/api/agents/auth/logout-all", PEOPLE),
+    (Messages, "post", "/api/messages/send", PEOPLE_AND_KEYS),
+    (
+        Messages,
+        "get",
+        "/api/messages/{message_id}",
+        PEOPLE_AND_KEYS,
+    ),
+    (Messages, "get", "/webhooks/whatsapp", EVERYBODY),
+    (Messages, "post", "/webhooks/whatsapp", EVERYBODY),
+];
+
+/// Doors that end the session of whoever enters.
+pub(crate) const ENDS_SESSION: [&str; 4] = [
+    "/api/agents/auth/logout",
+    "/api/agents/auth/logout-all",
+    "/api/admin/auth/logout",
+    "/api/admin/auth/logout-all",
+];
+
+impl Home {
+    pub(crate) fn url(self, world: &Installation) -> &str {
+        match self {
+            Tenants => &world.tenants_url,
+            Portal => &world.portal_url,
+            Messages => &world.messages_url,
+        }
+    }
+}
+
+/// Credentials of one kind of caller, fresh where the door takes them away.
+async fn credentials(world: &Installation, who: Who) -> Option<String> {
+    Some(match who {
+        Anonymous => return None,
+        Agent => world.token(seed::ACME_AGENT).await,
+        Supervisor => world.token(seed::ACME_SUPERVISOR).await,
+        Admin => world.token(seed::ACME_ADMIN).await,
+        PlatformAdmin => world.sign_in_admin().await,
+        ApiKey => world.api_key("acme_corp").await,
+        Service => world.service_key.clone(),
+    })
+}
+
+/// Ids that are nobody's: whoever gets in learns that there is no such thing, and nothing happens.
+fn filled(path: &str) -> String {
+    let mut filled = String::new();
+    for part in path.split('/').skip(1) {
+        filled.push('/');
+        match part {
+            "{tenant_id}" => filled.push_str("nobody"),
+            "{genesys_org_id}" => filled.push_str(seed::ACME_ORG_ID),
+            part if part.starts_with('{') => {
+                filled.push_str("01990000-0000-7000-8000-000000000000")
+            }
+            part => filled.push_str(part),
+        }
+    }
+    filled
+}
+
+async fn knock(world: &Installation, row: &Door, token: Option<&str>) -> (StatusCode, Value) {
+    let (home, method, path, _) = row;
+    let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+    let url = format!("{}{}", home.url(world), filled(path));
+    let mut request = world.http.request(method.clone(), url);
+    if method != Method::GET && !ENDS_SESSION.contains(path) {
+        // Never good: whoever gets in is told so, and nothing happens.
+        request = request.json(&json!({"no_such_field": true}));
+    }
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    let answer = request.send().await.unwrap();
+    let status = answer.status();
+    let is_stream = answer
+        .headers()
+        .get("content-type")
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    if is_stream {
+        return (status, Value::Null);
+    }
+    (status, answer.json().await.unwrap_or_default())
+}
+
+async fn operations(world: &Installation, home: Home) -> BTreeSet<(Home, String, String)> {
+    let url = format!("{}/openapi.json", home.url(world));
+    let document: Value = world
+        .http
+        .get(url)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    paths
+        .iter()
+        .flat_map(|(path, item)| {
+            let methods = item.as_object().unwrap().keys();
+            let methods = methods
+                .filter(|name| ["get", "post", "put", "patch", "delete"].contains(&name.as_str()));
+            methods.map(move |method| (home, method.clone(), path.clone()))
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_opens_to_whom_it_should_and_to_nobody_else() {
+    let world = Installation::start().await;
+    let mut documented = BTreeSet::new();
+    for home in [Tenants, Portal, Messages] {
+        documented.extend(operations(&world, home).await);
+    }
+    let rows: BTreeSet<_> = DOORS
+        .iter()
+        .map(|(home, method, path, _)| (*home, (*method).to_owned(), (*path).to_owned()))
+        .collect();
+    let unguarded: Vec<_> = documented.difference(&rows).collect();
+    assert!(
+        unguarded.is_empty(),
+        "operations without a row: {unguarded:#?}"
+    );
+    let gone: Vec<_> = rows.difference(&documented).collect();
+    assert!(gone.is_empty(), "rows without an operation: {gone:#?}");
+
+    let mut wrong = Vec::new();
+    for who in ALL {
+        let token = credentials(&world, who).await;
+        for row in DOORS {
+            let (_, method, path, opens_to) = row;
+            let fresh = if ENDS_SESSION.contains(path) {
+                credentials(&world, who).await
+            } else {
+                None
+            };
+            let token = fresh.as_ref().or(token.as_ref());
+            let (status, body) = knock(&world, row, token.map(String::as_str)).await;
+            let code = body["error"]["code"].as_str().unwrap_or_default();
+            let is_shut = match status {
+                StatusCode::UNAUTHORIZED => opens_to.len() < ALL.len(),
+                StatusCode::FORBIDDEN => code == "FORBIDDEN" || code == "SCOPE_MISSING",
+                _ => false,
+            };
+            let should_open = opens_to.contains(&who);
+            // Without credentials it is 401, whatever else is wrong.
+            let is_told_right =
+                should_open || who != Anonymous || status == StatusCode::UNAUTHORIZED;
+            if is_shut == should_open || status.is_server_error() || !is_told_right {
+                wrong.push(format!("{who:?} {method} {path}: {status} {code}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
