@@ -109,8 +109,8 @@ fn token(issuer: &Issuer) -> String {
         role: Role::Agent,
         session_id: SessionId::generate(),
     };
-    let issued = issuer.issue_access(&subject).unwrap();
-    issued.token.expose_secret().to_owned()
+    let made = issuer.issue_access(&subject).unwrap();
+    made.token.expose_secret().to_owned()
 }
 
 /// The document as a load balancer gives it: of one replica, then of the other.
