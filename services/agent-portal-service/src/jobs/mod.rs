@@ -54,24 +54,26 @@ pub(crate) async fn sweep_sessions(sessions: Sessions, stop: CancellationToken) 
 
 /// Works on syncs that nobody works on, some at a time, woken by whoever begins one.
 pub(crate) async fn work_on_syncs(sync: UserSync, stop: CancellationToken) {
+    let mut work = JoinSet::new();
     while !stop.is_cancelled() {
-        match sync.idle().await {
+        let room = SYNCS_AT_ONCE.saturating_sub(work.len());
+        match sync.idle(room).await {
             Ok(runs) => {
-                let mut work = JoinSet::new();
-                for (tenant, run) in runs.into_iter().take(SYNCS_AT_ONCE) {
+                for (tenant, run) in runs {
                     let (sync, stop) = (sync.clone(), stop.clone());
                     work.spawn(async move { sync.work(&tenant, run, &stop).await });
                 }
-                work.join_all().await;
             }
             Err(error) => tracing::warn!(%error, "syncs cannot be read"),
         }
         tokio::select! {
             () = sync.begun.notified() => {}
             () = sleep(LOOK_FOR_SYNCS) => {}
+            Some(_ended) = work.join_next() => {}
             () = stop.cancelled() => {}
         }
     }
+    work.join_all().await;
 }
 
 /// Begins the syncs that are due.

@@ -211,15 +211,15 @@ impl Change {
 
     fn tell(&self, tx: &mut Tx<'_>, user: &User, event: UserEvent) -> Result<(), DbError> {
         produced::append_user_event(tx, &self.context, self.now, user, event)?;
-        let data = json!({"role": user.role, "name": user.name});
-        live_feed::append(
-            tx,
-            &user.tenant_id,
-            Audience::User(user.user_id),
-            "user.updated",
-            &data,
-        )
+        tell_person(tx, user)
     }
+}
+
+/// Tells the person's own browsers that they have another name or role.
+pub(super) fn tell_person(tx: &mut Tx<'_>, user: &User) -> Result<(), DbError> {
+    let data = json!({"role": user.role, "name": user.name});
+    let audience = Audience::User(user.user_id);
+    live_feed::append(tx, &user.tenant_id, audience, "user.updated", &data)
 }
 
 /// Switches a person off and ends their sessions, in one transaction; what ended is to be told after

@@ -275,7 +275,11 @@ async fn genesys_limits_are_kept() {
         (page >= 3).then_some(())
     })
     .await;
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    eventually("the run to rest", async || {
+        let rests = "SELECT updated_at < now() - interval '1 second' FROM user_sync_runs";
+        (world.value(rests) == "true").then_some(())
+    })
+    .await;
     let calls = world
         .sandbox
         .journal()
@@ -332,4 +336,26 @@ async fn a_client_that_genesys_refuses_or_that_is_anothers_ends_the_run() {
         assert_eq!(world.value("SELECT count(*) FROM genesys_users"), "1");
         assert_eq!(world.value("SELECT status FROM user_sync_runs"), "failed");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_sees_nobody_any_more_switches_nobody_off() {
+    let world = World::start().await;
+    acme_client(&world);
+    let admin = world.sign_in(seed::ACME_ADMIN).await;
+    world.sign_in(seed::ACME_AGENT).await;
+    // As a client is whose role lost its divisions: people that it cannot find, of whom it cannot say
+    // that they left.
+    world.db.execute(
+        "UPDATE genesys_users SET genesys_user_id = 'unseen-' || genesys_user_id; \
+         INSERT INTO genesys_users (user_id, tenant_id, genesys_org_id, genesys_user_id, name) \
+         SELECT gen_random_uuid(), 'acme_corp', 'o', 'unseen-' || n, 'n' FROM generate_series(1, 30) n",
+    );
+    let (status, body) = sync(&world, &admin).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    assert_eq!(body["results"]["deactivated"], 0, "{body}");
+    assert_eq!(
+        world.value("SELECT count(*) FROM genesys_users WHERE NOT is_active"),
+        "0"
+    );
 }

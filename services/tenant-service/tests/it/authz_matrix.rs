@@ -25,7 +25,7 @@ pub(crate) enum Door {
     Login,
 }
 
-pub(crate) const OPERATIONS: [(&str, &str, Door); 41] = [
+pub(crate) const OPERATIONS: [(&str, &str, Door); 42] = [
     ("post", "/api/tenants", Door::Admin),
     ("get", "/api/tenants", Door::Admin),
     ("get", "/api/tenants/{tenant_id}", Door::Admin),
@@ -70,6 +70,7 @@ pub(crate) const OPERATIONS: [(&str, &str, Door); 41] = [
         "/api/tenants/{tenant_id}/sending-profile",
         Door::Service,
     ),
+    ("patch", "/api/tenants/{tenant_id}/profile", Door::Service),
     (
         "get",
         "/api/tenants/{tenant_id}/genesys-profile",

@@ -18,7 +18,7 @@ use crate::{
     },
     events::produced::{self, UserEvent},
     store::{people, sessions::EndedSession, sync_runs, users},
-    usecases::people::switch_off,
+    usecases::people::{self as people_events, switch_off},
 };
 
 /// What is to be told after the commit.
@@ -209,6 +209,7 @@ impl Part<'_> {
         for event in UserEvent::of(changes) {
             produced::append_user_event(tx, &self.context, self.now, &user, event)?;
         }
+        people_events::tell_person(tx, &user)?;
         if changes.role {
             self.applied.role_changed.push((user.user_id, self.now));
         }

@@ -183,11 +183,12 @@ impl UserSync {
         Ok(count)
     }
 
-    /// Runs that nobody works on, of all tenants.
-    pub(crate) async fn idle(&self) -> Result<Vec<(TenantId, Uuid)>, DbError> {
+    /// Runs that nobody works on, of all tenants, the oldest first.
+    pub(crate) async fn idle(&self, limit: usize) -> Result<Vec<(TenantId, Uuid)>, DbError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.db
-            .read("user_sync.idle", SCHEDULER, |tx| {
-                sync_runs::list_idle_any_tenant(tx, 20)
+            .read("user_sync.idle", SCHEDULER, move |tx| {
+                sync_runs::list_idle_any_tenant(tx, limit)
             })
             .await
     }

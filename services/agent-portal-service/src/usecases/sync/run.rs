@@ -3,10 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use portal_db::{DbError, audit};
-use portal_genesys::{ErrorKind, MAX_IDS, OAuthClient, Region, RoleMap, UserPage};
+use portal_genesys::{ErrorKind, ListedUser, MAX_IDS, OAuthClient, Region, RoleMap, UserPage};
 use portal_types::{Role, TenantId};
 use secrecy::SecretString;
 use serde_json::json;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -22,9 +23,6 @@ use crate::{
 const TRY_AGAIN_SECONDS: i32 = 60;
 /// A run that has not ended after so long will not.
 const LONGEST: chrono::Duration = chrono::Duration::hours(24);
-/// A listing with fewer than half of the people we know, and more than so many of them: it may be
-/// that the client may no longer see them.
-const FEW: i64 = 10;
 
 /// What a run reads with.
 pub(super) struct Reader {
@@ -88,7 +86,7 @@ impl UserSync {
             if !self.apply_page(&run, &reader, page).await? {
                 return Ok(Outcome::Left);
             }
-            self.pause(tenant, run_id, pause).await?;
+            self.pause(tenant, run_id, pause, stop).await?;
         }
         self.look_for_leavers(tenant, run_id, &reader, stop).await
     }
@@ -115,19 +113,27 @@ impl UserSync {
         i32::try_from(self.rules.lease.as_secs()).unwrap_or(i32::MAX)
     }
 
-    /// Waits as long as Genesys' limit asks for, and keeps the run meanwhile.
+    /// Waits as long as Genesys' limit asks for, and keeps the run meanwhile; not longer than the
+    /// process lives.
     async fn pause(
         &self,
         tenant: &TenantId,
         run_id: Uuid,
         pause: Option<Duration>,
+        stop: &CancellationToken,
     ) -> Result<(), DbError> {
-        let pause = pause.unwrap_or_default();
-        let seconds = i32::try_from(pause.as_secs()).unwrap_or(i32::MAX);
-        let lease = self.lease_seconds().saturating_add(seconds);
-        self.hold(tenant, run_id, lease).await?;
-        tokio::time::sleep(pause).await;
-        Ok(())
+        let until = Instant::now() + pause.unwrap_or_default();
+        loop {
+            self.hold(tenant, run_id, self.lease_seconds()).await?;
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || stop.is_cancelled() {
+                return Ok(());
+            }
+            tokio::select! {
+                () = tokio::time::sleep(left.min(self.rules.lease / 2)) => {}
+                () = stop.cancelled() => {}
+            }
+        }
     }
 
     async fn reader(&self, tenant: &TenantId) -> Result<Reader, SyncError> {
@@ -175,9 +181,16 @@ impl UserSync {
         Ok(token)
     }
 
-    async fn forget_token(&self, tenant: &TenantId, reader: &Reader) {
+    /// After a refusal: a new token, once, in place of the one that is remembered, which somebody
+    /// revoked.
+    async fn new_token(
+        &self,
+        tenant: &TenantId,
+        reader: &Reader,
+    ) -> Result<Arc<SecretString>, SyncError> {
         let key = (tenant.clone(), reader.client.client_id.clone());
         self.tokens.invalidate(&key).await;
+        self.token(tenant, reader).await
     }
 
     async fn read_page(
@@ -186,19 +199,30 @@ impl UserSync {
         reader: &Reader,
         run: &SyncRun,
     ) -> Result<UserPage, SyncError> {
+        let (region, size) = (&reader.region, self.rules.page_size);
         let page = u32::try_from(run.next_page).unwrap_or(1);
-        let size = self.rules.page_size;
         let token = self.token(tenant, reader).await?;
-        let first = self.genesys.users(&reader.region, &token, page, size).await;
-        match first {
-            // Somebody revoked the token that is remembered: a new one, once.
+        match self.genesys.users(region, &token, page, size).await {
             Err(error) if error.kind == ErrorKind::Unauthorized => {
-                self.forget_token(tenant, reader).await;
-                let token = self.token(tenant, reader).await?;
-                Ok(self
-                    .genesys
-                    .users(&reader.region, &token, page, size)
-                    .await?)
+                let token = self.new_token(tenant, reader).await?;
+                Ok(self.genesys.users(region, &token, page, size).await?)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    async fn read_unseen(
+        &self,
+        tenant: &TenantId,
+        reader: &Reader,
+        ids: &[String],
+    ) -> Result<(Vec<ListedUser>, Option<Duration>), SyncError> {
+        let region = &reader.region;
+        let token = self.token(tenant, reader).await?;
+        match self.genesys.users_by_id(region, &token, ids).await {
+            Err(error) if error.kind == ErrorKind::Unauthorized => {
+                let token = self.new_token(tenant, reader).await?;
+                Ok(self.genesys.users_by_id(region, &token, ids).await?)
             }
             other => Ok(other?),
         }
@@ -223,12 +247,7 @@ impl UserSync {
                 return Ok(Outcome::Done);
             };
             after.clone_from(last);
-            let token = self.token(tenant, reader).await?;
-            let asked = self
-                .genesys
-                .users_by_id(&reader.region, &token, &unseen)
-                .await;
-            let (found, pause) = asked?;
+            let (found, pause) = self.read_unseen(tenant, reader, &unseen).await?;
             let run = self.show(tenant, run_id).await?;
             if !self
                 .apply_leavers(&run, unseen, found, may_be_blind)
@@ -236,7 +255,7 @@ impl UserSync {
             {
                 return Ok(Outcome::Left);
             }
-            self.pause(tenant, run_id, pause).await?;
+            self.pause(tenant, run_id, pause, stop).await?;
         }
     }
 
@@ -252,7 +271,7 @@ impl UserSync {
             })
             .await?;
         let listed = i64::from(run.total.unwrap_or(0));
-        Ok(active > FEW && listed * 2 < active)
+        Ok(listed * 2 < active)
     }
 
     async fn unseen(
