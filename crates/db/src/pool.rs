@@ -70,8 +70,9 @@ impl Tx<'_> {
         }
     }
 
-    /// Goes on for another tenant within the same transaction, and comes back: for what an operator
-    /// moves from one tenant to another, whole or not at all. Services work for one tenant.
+    /// Goes on for another tenant within the same transaction, and comes back: for what must become
+    /// of several tenants or of none. What is done meanwhile stands within that tenant's walls, and
+    /// its audit entries are that tenant's.
     pub fn for_tenant<T, E: From<DbError>>(
         &mut self,
         tenant: &TenantId,
@@ -88,10 +89,10 @@ impl Tx<'_> {
     }
 
     fn enter(&mut self, scope: &Scope) -> Result<(), DbError> {
-        match scope.enter_sql() {
-            Some(sql) => self.conn.batch_execute(&sql).map_err(DbError::from),
-            None => Ok(()),
-        }
+        let sql = scope.enter_sql();
+        // Not to stay where the last one was.
+        let sql = sql.unwrap_or_else(|| "SET LOCAL app.tenant_id = ''".to_owned());
+        self.conn.batch_execute(&sql).map_err(DbError::from)
     }
 }
 

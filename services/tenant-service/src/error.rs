@@ -52,6 +52,10 @@ impl From<TenantError> for ApiError {
                 "The API key has ended or has a successor already; make a new one.",
             ),
             TenantError::Db(error) => database(error),
+            TenantError::ImportOvertaken => Self::conflict(
+                "IMPORT_OVERTAKEN",
+                "Somebody changed a tenant of the file meanwhile; nothing was changed, try again.",
+            ),
             TenantError::Random(error) => Self::internal(error),
             TenantError::Vault(error) => Self::internal(error),
         }

@@ -8,6 +8,7 @@ pub(crate) mod dashboard;
 mod genesys;
 mod genesys_credentials;
 mod genesys_profile;
+mod import;
 mod profile;
 mod role_map;
 mod tenants;
@@ -46,6 +47,7 @@ pub fn configure(config: &mut ServiceConfig<'_>) {
         // Before the paths that begin with a tenant's id.
         .service(genesys::find_tenant_by_genesys_org)
         .service(genesys::map_genesys_org)
+        .service(import::import_genesys_orgs)
         .service(genesys_credentials::write_genesys_credentials)
         .service(genesys_credentials::list_genesys_credentials)
         .service(genesys_credentials::remove_genesys_credentials)

@@ -5,6 +5,7 @@ pub(crate) mod api_keys;
 pub(crate) mod audit_trail;
 pub(crate) mod genesys_credentials;
 pub(crate) mod genesys_profile;
+pub(crate) mod import;
 pub(crate) mod meta;
 pub(crate) mod role_map;
 pub(crate) mod tenants;
@@ -104,6 +105,8 @@ pub(crate) enum TenantError {
     NoApiKey,
     #[error("the API key was ended or replaced before")]
     ApiKeyOver,
+    #[error("a tenant of the file was changed meanwhile")]
+    ImportOvertaken,
     #[error("the database failed")]
     Db(#[source] DbError),
     #[error("the machine gives no random numbers")]

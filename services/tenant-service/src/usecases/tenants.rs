@@ -280,7 +280,7 @@ pub(super) fn updated(tenant: &Tenant, changed: Vec<String>) -> TenantUpdated {
     }
 }
 
-pub(super) fn mapped(tenant: &Tenant, previous: Option<String>) -> TenantGenesysOrgMapped {
+fn mapped(tenant: &Tenant, previous: Option<String>) -> TenantGenesysOrgMapped {
     TenantGenesysOrgMapped {
         tenant_id: tenant.tenant_id.clone(),
         genesys_org_id: tenant.genesys_org_id.clone(),

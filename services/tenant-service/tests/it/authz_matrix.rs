@@ -25,7 +25,7 @@ pub(crate) enum Door {
     Login,
 }
 
-pub(crate) const OPERATIONS: [(&str, &str, Door); 42] = [
+pub(crate) const OPERATIONS: [(&str, &str, Door); 43] = [
     ("post", "/api/tenants", Door::Admin),
     ("get", "/api/tenants", Door::Admin),
     ("get", "/api/tenants/{tenant_id}", Door::Admin),
@@ -76,6 +76,7 @@ pub(crate) const OPERATIONS: [(&str, &str, Door); 42] = [
         "/api/tenants/{tenant_id}/genesys-profile",
         Door::Service,
     ),
+    ("post", "/api/tenants/import", Door::Admin),
     ("post", "/api/tenants/verify-api-key", Door::Service),
     (
         "put",

@@ -20,6 +20,7 @@ mod authz_matrix;
 mod dashboard;
 mod events;
 mod genesys_credentials;
+mod import;
 mod isolation;
 mod lookup;
 mod openapi;

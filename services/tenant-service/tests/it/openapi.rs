@@ -31,5 +31,5 @@ fn every_response_is_described_and_every_operation_has_a_tag() {
             }
         }
     }
-    assert_eq!(operations, 41);
+    assert_eq!(operations, 43);
 }
