@@ -118,6 +118,8 @@ impl Installation {
             ServiceRole::Tenant,
             &[
                 ("SERVICE_KEYS__E2E", &sha256_hex(key)),
+                ("LIMITS__LOGIN_ACCOUNT_BURST", "1000"),
+                ("LIMITS__LOGIN_ADDRESS_BURST", "1000"),
                 ("META__APP_ID", seed::APP_ID),
                 ("META__APP_SECRET", seed::APP_SECRET),
                 ("META__CONFIG_ID", seed::SIGNUP_CONFIG_ID),
