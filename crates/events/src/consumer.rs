@@ -127,8 +127,8 @@ impl Consumers {
         subscription: &Subscription,
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
+        topology::declare_exchanges(connection, &self.options.namespace).await?;
         let channel = connection.create_channel().await?;
-        topology::declare_exchanges(&channel, &self.options.namespace).await?;
         let queue =
             topology::declare_queue(&channel, &self.options.namespace, &subscription.queue).await?;
         channel

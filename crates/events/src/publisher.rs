@@ -29,11 +29,11 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     pub(crate) async fn open(connection: &Connection, namespace: &str) -> anyhow::Result<Self> {
+        topology::declare_exchanges(connection, namespace).await?;
         let channel = connection.create_channel().await?;
         channel
             .confirm_select(ConfirmSelectOptions::default())
             .await?;
-        topology::declare_exchanges(&channel, namespace).await?;
         Ok(Self {
             channel,
             namespace: namespace.to_owned(),

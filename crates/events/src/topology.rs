@@ -2,7 +2,7 @@
 //! deleted); numbers that may change belong in broker policies.
 
 use lapin::{
-    Channel, ExchangeKind,
+    Channel, Connection, ExchangeKind,
     options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable, ShortString},
 };
@@ -43,24 +43,41 @@ pub(crate) fn short(text: impl Into<String>) -> ShortString {
     ShortString::from(text.into())
 }
 
-pub(crate) async fn declare_exchanges(channel: &Channel, namespace: &str) -> lapin::Result<()> {
+/// Makes the exchanges that are not there. A service whose user may not make one works with what it
+/// finds: to ask needs no right.
+pub(crate) async fn declare_exchanges(
+    connection: &Connection,
+    namespace: &str,
+) -> lapin::Result<()> {
     let kinds = [
         (EVENTS, ExchangeKind::Topic),
         (COMMANDS, ExchangeKind::Direct),
         (WORK, ExchangeKind::Direct),
         (DEAD_LETTERS, ExchangeKind::Direct),
     ];
+    let mut channel = connection.create_channel().await?;
     for (name, kind) in kinds {
         let options = ExchangeDeclareOptions {
             durable: true,
             ..Default::default()
         };
+        let asked = ExchangeDeclareOptions {
+            passive: true,
+            ..options
+        };
         let name = short(format!("{namespace}{name}"));
-        channel
-            .exchange_declare(name, kind, options, FieldTable::default())
-            .await?;
+        let found = channel
+            .exchange_declare(name.clone(), kind.clone(), asked, FieldTable::default())
+            .await;
+        if found.is_err() {
+            // The refusal closed the channel. Whatever it was, making the exchange succeeds or tells.
+            channel = connection.create_channel().await?;
+            channel
+                .exchange_declare(name, kind, options, FieldTable::default())
+                .await?;
+        }
     }
-    Ok(())
+    channel.close(200, short("done")).await
 }
 
 /// Declares the queue with its bindings and answers its full name.
