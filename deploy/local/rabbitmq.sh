@@ -31,10 +31,10 @@ rabbit_env() {
   export ERL_EPMD_PORT=$epmd ERL_EPMD_ADDRESS=127.0.0.1
 }
 
-# rabbit_start HOME AMQP_PORT DIST_PORT EPMD_PORT USER PASSWORD
-# The user and password count only at the first start of an empty folder.
+# rabbit_start HOME AMQP_PORT DIST_PORT EPMD_PORT DEFINITIONS
+# The last is a file of users and exchanges; it counts at every start.
 rabbit_start() {
-  local home=$1 amqp=$2 dist=$3 epmd=$4 user=$5 password=$6 sbin
+  local home=$1 amqp=$2 dist=$3 epmd=$4 definitions=$5 sbin
   if rabbit_running "$home"; then return 0; fi
   sbin=$(rabbit_sbin) || die "RabbitMQ's own scripts are not installed"
   install -d -m 700 "$home/rabbit"
@@ -43,8 +43,7 @@ rabbit_start() {
   cat >"$home/rabbit/etc/rabbitmq.conf" <<CONF
 listeners.tcp.1 = 127.0.0.1:$amqp
 loopback_users = none
-default_user = $user
-default_pass = $password
+load_definitions = $definitions
 vm_memory_high_watermark.absolute = 2GiB
 disk_free_limit.absolute = 500MB
 log.console = false

@@ -77,7 +77,7 @@ start_servers() {
   STARTED+=(servers)
   REDIS_USERS=$(redis_users)
   export REDIS_USERS
-  servers_start "$HOME_SERVERS" yes portal "$(secret rabbitmq-password)" max_connections=300 ||
+  servers_start "$HOME_SERVERS" yes "$(rabbit_definitions)" max_connections=300 ||
     die "the servers did not start"
   say "servers are up on ports $PG_PORT, $REDIS_PORT and $AMQP_PORT"
 }

@@ -28,6 +28,9 @@ make_secrets() {
   secret_file tenant-service-redis-password random_text
   secret_file agent-portal-service-redis-password random_text
   secret_file outbound-message-service-redis-password random_text
+  secret_file tenant-service-rabbitmq-password random_text
+  secret_file agent-portal-service-rabbitmq-password random_text
+  secret_file outbound-message-service-rabbitmq-password random_text
   secret_file vault-keys random_vault_key
   secret_file agent-portal-service-key service_key_for agent_portal
   secret_file outbound-service-key service_key_for outbound
@@ -46,6 +49,19 @@ redis_users() {
       "$REPO/deploy/redis/acl.sh" >"$SECRETS/redis-users.acl"
   )
   printf '%s' "$SECRETS/redis-users.acl"
+}
+
+# The file of RabbitMQ's users and exchanges, for these passwords.
+rabbit_definitions() {
+  (
+    umask 077
+    RABBITMQ_PASSWORD=$(secret rabbitmq-password) \
+      TENANT_SERVICE_RABBITMQ_PASSWORD=$(secret tenant-service-rabbitmq-password) \
+      AGENT_PORTAL_RABBITMQ_PASSWORD=$(secret agent-portal-service-rabbitmq-password) \
+      OUTBOUND_RABBITMQ_PASSWORD=$(secret outbound-message-service-rabbitmq-password) \
+      "$REPO/deploy/rabbitmq/definitions.sh" >"$SECRETS/rabbitmq-definitions.json"
+  )
+  printf '%s' "$SECRETS/rabbitmq-definitions.json"
 }
 
 # What tenant-service knows of a service key.

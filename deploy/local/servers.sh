@@ -40,17 +40,17 @@ choose_ports() {
 
 kept_port() { sed -n "s/^$2=//p" "$1/ports.env"; }
 
-# servers_start HOME PERSIST AMQP_USER AMQP_PASSWORD [POSTGRES_OPTION=VALUE...]
+# servers_start HOME PERSIST RABBIT_DEFINITIONS [POSTGRES_OPTION=VALUE...]
 # In parallel: the wall time is RabbitMQ's.
 servers_start() {
-  local home=$1 persist=$2 user=$3 password=$4 failed=0 job
+  local home=$1 persist=$2 definitions=$3 failed=0 job
   local -a jobs=()
-  shift 4
+  shift 3
   pg_start "$home" "$PG_PORT" "$@" &
   jobs+=($!)
   redis_start "$home" "$REDIS_PORT" "$persist" &
   jobs+=($!)
-  rabbit_start "$home" "$AMQP_PORT" "$AMQP_DIST_PORT" "$EPMD_PORT" "$user" "$password" &
+  rabbit_start "$home" "$AMQP_PORT" "$AMQP_DIST_PORT" "$EPMD_PORT" "$definitions" &
   jobs+=($!)
   for job in "${jobs[@]}"; do wait "$job" || failed=1; done
   [ "$failed" = 0 ]

@@ -26,7 +26,11 @@ ENV
 }
 
 start_test_servers() {
-  servers_start "$1" no portal portal "${TEST_PG_OPTIONS[@]}" || die "the test servers did not start"
+  # Services' users have the same rights in each test's namespace.
+  NAMESPACE_PATTERN='(t[0-9a-f]{32}[.])?' RABBITMQ_PASSWORD=portal TENANT_SERVICE_RABBITMQ_PASSWORD=test \
+    AGENT_PORTAL_RABBITMQ_PASSWORD=test OUTBOUND_RABBITMQ_PASSWORD=test \
+    "$REPO/deploy/rabbitmq/definitions.sh" >"$1/rabbitmq-definitions.json"
+  servers_start "$1" no "$1/rabbitmq-definitions.json" "${TEST_PG_OPTIONS[@]}" || die "the test servers did not start"
 }
 
 # The roles belong to the whole PostgreSQL, not to one database: make them once, so that tests that

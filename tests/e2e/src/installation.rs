@@ -6,7 +6,8 @@ use portal_auth::{Passwords, random_token, sha256_hex};
 use portal_sandbox::{Sandbox, SandboxConfig, seed};
 use portal_service_kit::lifecycle::Shutdown;
 use portal_test_harness::{
-    Isolation, PrivateRedis, ServiceRole, TestDb, amqp_url, eventually, redis_url,
+    Isolation, PrivateRedis, ServiceRole, TestDb, amqp_url_as, eventually, make_exchanges,
+    redis_url,
 };
 use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret as _;
@@ -104,6 +105,7 @@ impl Installation {
             // The users' rights are for keys without a prefix.
             isolation.redis_key_prefix.clear();
         }
+        make_exchanges(&isolation).await;
         let shutdown = Shutdown::new();
         create_admin(&db).await;
         let service_key = random_token("svc_e2e_").unwrap();
@@ -111,7 +113,8 @@ impl Installation {
 
         let environment = |prefix: &str, role, more: &[(&str, &str)]| {
             let redis = redis.map_or_else(redis_url, |redis| redis.url(role));
-            settings(prefix, &db.url(role), &redis, &isolation, more)
+            let urls = [db.url(role), redis, amqp_url_as(role)];
+            settings(prefix, &urls, &isolation, more)
         };
         let tenants = tenant_service::Settings::load_from(&environment(
             "TENANT_SERVICE",
@@ -353,18 +356,16 @@ fn local(port: u16) -> String {
 /// Settings of a service as its environment carries them.
 fn settings(
     prefix: &str,
-    database: &str,
-    redis: &str,
+    [database, redis, amqp]: &[String; 3],
     isolation: &Isolation,
     more: &[(&str, &str)],
 ) -> BTreeMap<String, String> {
-    let amqp = amqp_url();
     let shared = [
         ("HTTP__BIND", "127.0.0.1:0"),
         ("HTTP__WORKERS", "1"),
         ("DATABASE__URL", database),
         ("DATABASE__POOL_SIZE", "5"),
-        ("RABBITMQ__URL", &amqp),
+        ("RABBITMQ__URL", amqp),
         ("RABBITMQ__NAMESPACE", &isolation.rabbitmq_namespace),
         ("REDIS__URL", redis),
         ("REDIS__KEY_PREFIX", &isolation.redis_key_prefix),

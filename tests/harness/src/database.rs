@@ -17,7 +17,7 @@ pub enum ServiceRole {
 }
 
 impl ServiceRole {
-    /// The service's user at Redis.
+    /// The service's user at Redis and RabbitMQ.
     pub(crate) const fn user(self) -> &'static str {
         match self {
             Self::Tenant => "tenant-service",

@@ -1,8 +1,11 @@
 //! The broker as other services see it: catching events, publishing them.
 
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties,
-    options::{BasicGetOptions, BasicPublishOptions, QueueBindOptions, QueueDeclareOptions},
+    BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind,
+    options::{
+        BasicGetOptions, BasicPublishOptions, ExchangeDeclareOptions, QueueBindOptions,
+        QueueDeclareOptions,
+    },
     types::FieldTable,
 };
 use serde_json::Value;
@@ -83,6 +86,32 @@ impl EventListener {
             properties: message.delivery.properties,
         })
     }
+}
+
+/// Makes the exchanges as an operator: services whose users are an installation's may not.
+pub async fn make_exchanges(isolation: &Isolation) {
+    let connection = connect().await;
+    let channel = connection.create_channel().await.expect("a channel");
+    for (name, kind) in [
+        ("events", ExchangeKind::Topic),
+        ("commands", ExchangeKind::Direct),
+        ("work", ExchangeKind::Direct),
+        ("dead-letters", ExchangeKind::Direct),
+    ] {
+        let options = ExchangeDeclareOptions {
+            durable: true,
+            ..Default::default()
+        };
+        let name = format!("{}agent-portal.{name}", isolation.rabbitmq_namespace);
+        channel
+            .exchange_declare(name.into(), kind, options, FieldTable::default())
+            .await
+            .expect("the exchange is made");
+    }
+    connection
+        .close(200, "done".into())
+        .await
+        .expect("the connection closes");
 }
 
 /// Publishes an event of type `kind` as another service would.

@@ -15,7 +15,7 @@ mod eventually;
 mod redis;
 
 pub use database::{ServiceRole, TestDb};
-pub use events::{CaughtEvent, EventListener, publish_event};
+pub use events::{CaughtEvent, EventListener, make_exchanges, publish_event};
 pub use eventually::eventually;
 pub use redis::PrivateRedis;
 
@@ -53,6 +53,13 @@ impl Default for Isolation {
 /// The test broker's URL.
 pub fn amqp_url() -> String {
     required("TEST_AMQP_URL")
+}
+
+/// The test broker's URL for a service's user, whose rights are those of an installation.
+pub fn amqp_url_as(role: ServiceRole) -> String {
+    let url = amqp_url();
+    let (_, place) = url.split_once('@').expect("the URL names a user");
+    format!("amqp://{}:test@{place}", role.user())
 }
 
 /// The test Redis' URL.

@@ -14,6 +14,7 @@ mod doors;
 mod foreign_ids;
 mod main_job;
 mod operator;
+mod rabbitmq;
 mod redis;
 mod suspension;
 mod walk;
