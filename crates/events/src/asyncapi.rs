@@ -10,7 +10,8 @@ use crate::{
         SessionRefreshed, SessionRevoked, SessionStarted, TenantCreated, TenantDeleted,
         TenantGenesysCredentialsChanged, TenantGenesysOrgMapped, TenantResumed, TenantSuspended,
         TenantUpdated, TenantWhatsappConfigured, TenantWhatsappRemoved, TenantWhatsappTokenInvalid,
-        TenantWhatsappTokenRestored, UserProvisioned, UserRoleChanged, UserUpdated,
+        TenantWhatsappTokenRestored, UserDeactivated, UserProvisioned, UserRoleChanged,
+        UserUpdated,
     },
     topology,
 };
@@ -77,6 +78,7 @@ pub fn events() -> Vec<EventDescription> {
         EventDescription::of::<UserProvisioned>(),
         EventDescription::of::<UserUpdated>(),
         EventDescription::of::<UserRoleChanged>(),
+        EventDescription::of::<UserDeactivated>(),
         EventDescription::of::<SessionStarted>(),
         EventDescription::of::<SessionRefreshed>(),
         EventDescription::of::<SessionRevoked>(),
