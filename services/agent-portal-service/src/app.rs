@@ -305,32 +305,8 @@ impl Parts {
             clock: Arc::clone(&self.clock),
             waker: self.backing.waker.clone(),
         };
-        let user_sync = UserSync {
-            db: self.backing.db.clone(),
-            genesys: self.genesys.with_retry(PATIENT),
-            clients,
-            tenants: self.tenants.clone(),
-            sessions: sessions.clone(),
-            sign_in_rules: Arc::clone(&sign_in.rules),
-            rules: settings.user_sync.rules(),
-            clock: Arc::clone(&self.clock),
-            waker: self.backing.waker.clone(),
-            begun: Arc::default(),
-            tokens: moka::future::Cache::builder()
-                .max_capacity(10_000)
-                .time_to_live(CLIENT_TOKENS)
-                .build(),
-        };
-        let limits = FeedLimits {
-            per_user: settings.events.streams_per_user,
-            per_process: settings.events.streams,
-        };
-        let live_feed = LiveFeed::new(
-            self.backing.db.clone(),
-            Arc::clone(&self.clock),
-            limits,
-            shutdown.soft(),
-        );
+        let user_sync = self.user_sync(settings, clients, &sessions, &sign_in.rules);
+        let live_feed = self.live_feed(settings, shutdown);
         Ok(AppState {
             organizations: Organizations {
                 db: self.backing.db.clone(),
@@ -354,6 +330,44 @@ impl Parts {
             },
             signing_keys: self.signing_keys.clone(),
         })
+    }
+
+    fn user_sync(
+        &self,
+        settings: &Settings,
+        clients: GenesysClients,
+        sessions: &Sessions,
+        rules: &Arc<SignInRules>,
+    ) -> UserSync {
+        UserSync {
+            db: self.backing.db.clone(),
+            genesys: self.genesys.with_retry(PATIENT),
+            clients,
+            tenants: self.tenants.clone(),
+            sessions: sessions.clone(),
+            sign_in_rules: Arc::clone(rules),
+            rules: settings.user_sync.rules(),
+            clock: Arc::clone(&self.clock),
+            waker: self.backing.waker.clone(),
+            begun: Arc::default(),
+            tokens: moka::future::Cache::builder()
+                .max_capacity(10_000)
+                .time_to_live(CLIENT_TOKENS)
+                .build(),
+        }
+    }
+
+    fn live_feed(&self, settings: &Settings, shutdown: &Shutdown) -> LiveFeed {
+        let limits = FeedLimits {
+            per_user: settings.events.streams_per_user,
+            per_process: settings.events.streams,
+        };
+        LiveFeed::new(
+            self.backing.db.clone(),
+            Arc::clone(&self.clock),
+            limits,
+            shutdown.soft(),
+        )
     }
 
     fn health(&self, settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<Health> {

@@ -154,10 +154,9 @@ impl Reader {
     async fn look_at_session(&self) -> Option<String> {
         use portal_auth::VerifyError as E;
         match self.authenticator.access(&self.token).await {
-            Ok(_) => None,
             Err(E::Revoked) => Some(ENDED.to_owned()),
-            // Nobody can tell at the moment; the token itself ends soon.
-            Err(E::KeysUnavailable | E::TruthUnavailable) => None,
+            // When nobody can tell at the moment: the token itself ends soon.
+            Ok(_) | Err(E::KeysUnavailable | E::TruthUnavailable) => None,
             Err(_) => Some(":\n\n".to_owned()),
         }
     }

@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::sync::SyncRunView;
 use crate::{
-    domain::User,
+    domain::{DeactivatedBy, User},
     state::AppState,
     store::people::PeopleFilter,
     usecases::{
@@ -163,7 +163,7 @@ impl From<User> for PersonView {
             role: user.role,
             role_override: user.role_override,
             is_active: user.is_active,
-            deactivated_by: user.deactivated_by.map(|by| by.as_str()),
+            deactivated_by: user.deactivated_by.map(DeactivatedBy::as_str),
             created_at: user.created_at,
             last_login_at: user.last_login_at,
         }

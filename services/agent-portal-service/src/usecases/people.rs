@@ -62,7 +62,7 @@ pub(crate) struct People {
 /// What a change came to, for what follows after the commit.
 struct Changed {
     user: User,
-    is_role_changed: bool,
+    has_other_role: bool,
     ended: Vec<EndedSession>,
 }
 
@@ -107,7 +107,7 @@ impl People {
         let work = Change {
             tenant: tenant.clone(),
             by,
-            change,
+            wanted: change,
             now,
             context: cause.events(),
             request_id: cause.request_id.clone(),
@@ -117,7 +117,7 @@ impl People {
             .write("people.change", tenant, move |tx| work.run(tx, user))
             .await?;
         self.waker.wake();
-        if changed.is_role_changed {
+        if changed.has_other_role {
             roles::end_old_tokens(&self.revocations, self.clock.as_ref(), user, now).await;
         }
         self.sessions.after_end(tenant, changed.ended).await;
@@ -128,7 +128,7 @@ impl People {
 struct Change {
     tenant: TenantId,
     by: UserId,
-    change: PersonChange,
+    wanted: PersonChange,
     now: chrono::DateTime<chrono::Utc>,
     context: portal_events::EventContext,
     request_id: Option<String>,
@@ -140,7 +140,7 @@ impl Change {
         let admins = people::lock_active_admins(tx, &self.tenant)?;
         let known = people::lock_user(tx, &self.tenant, user)?.ok_or(PeopleError::Unknown)?;
         let mut wanted = known.clone();
-        match self.change.role {
+        match self.wanted.role {
             RoleChange::Keep => {}
             RoleChange::AsInGenesys => wanted.role_override = None,
             RoleChange::Set(role) => {
@@ -148,7 +148,7 @@ impl Change {
                 wanted.role_override = Some(role);
             }
         }
-        wanted.is_active = self.change.active.unwrap_or(known.is_active);
+        wanted.is_active = self.wanted.active.unwrap_or(known.is_active);
         if !wanted.is_active && known.is_active && user == self.by {
             return Err(PeopleError::Self_);
         }
@@ -204,7 +204,7 @@ impl Change {
         )?;
         Ok(Changed {
             user: wanted,
-            is_role_changed,
+            has_other_role: is_role_changed,
             ended,
         })
     }
