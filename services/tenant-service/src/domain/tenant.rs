@@ -156,15 +156,15 @@ pub(crate) enum Change<T> {
 }
 
 impl<T> Change<T> {
-    /// What it is to be, if that differs from what it is.
-    pub(crate) fn from_present<P: PartialEq + ?Sized>(
+    /// The same, or `Keep` when it is what is to be already.
+    pub(crate) fn unless<P: PartialEq + ?Sized>(
         self,
         present: Option<&P>,
         shown: impl Fn(&T) -> &P,
-    ) -> Option<Option<T>> {
+    ) -> Self {
         match self {
-            Self::Keep => None,
-            Self::Set(new) => (new.as_ref().map(shown) != present).then_some(new),
+            Self::Set(new) if new.as_ref().map(shown) != present => Self::Set(new),
+            Self::Set(_) | Self::Keep => Self::Keep,
         }
     }
 }

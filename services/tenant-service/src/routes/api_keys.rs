@@ -231,6 +231,9 @@ pub(super) async fn revoke_api_key(
     Ok(HttpResponse::NoContent().finish())
 }
 
+/// A tenant and one of its keys.
+type KeyPath = ValidPath<(TenantId, Uuid)>;
+
 /// How a key is replaced.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -261,10 +264,7 @@ pub(super) struct RotateApiKeyRequest {
 )]
 #[post("/api/tenants/{tenant_id}/api-keys/{key_id}/rotate")]
 pub(super) async fn rotate_api_key(
-    Guarded(admin, (path, body)): Guarded<
-        PlatformAdmin,
-        (ValidPath<(TenantId, Uuid)>, ValidJson<RotateApiKeyRequest>),
-    >,
+    Guarded(admin, (path, body)): Guarded<PlatformAdmin, (KeyPath, ValidJson<RotateApiKeyRequest>)>,
     Started(state): Started,
     request_id: RequestId,
 ) -> Result<HttpResponse, ApiError> {

@@ -34,11 +34,11 @@ pub(crate) struct SealedSecret {
     pub(crate) last4: String,
 }
 
+/// A client and its secret as it was sealed, if it has one.
+pub(crate) type WithSecret = (Credentials, Option<Vec<u8>>);
+
 /// A tenant's clients, each with its sealed secret.
-pub(crate) fn list(
-    tx: &mut Tx<'_>,
-    tenant: &TenantId,
-) -> Result<Vec<(Credentials, Option<Vec<u8>>)>, DbError> {
+pub(crate) fn list(tx: &mut Tx<'_>, tenant: &TenantId) -> Result<Vec<WithSecret>, DbError> {
     let rows: Vec<Row> = credentials::table
         .filter(credentials::tenant_id.eq(tenant.as_str()))
         .order(credentials::kind)

@@ -214,7 +214,7 @@ async fn ask(
 ) -> Verdict {
     let answer = match grant {
         Grant::ClientCredentials => match organization(genesys, region, oauth).await {
-            Ok(found) => return of_organization(found, org),
+            Ok(found) => return of_organization(&found, org),
             Err(error) => error,
         },
         Grant::AuthorizationCode => match try_code(genesys, region, oauth).await {
@@ -266,7 +266,7 @@ async fn try_code(
         .map(|_tokens| ())
 }
 
-fn of_organization(found: Organization, org: Option<&str>) -> Verdict {
+fn of_organization(found: &Organization, org: Option<&str>) -> Verdict {
     let verdict = |ok, code, message: &str| Verdict {
         ok,
         genesys_org_id: Some(found.id.clone()),

@@ -13,7 +13,7 @@ use tracing::instrument;
 use super::{Deps, OpContext, TenantError};
 use crate::{
     domain::tenant::{
-        GenesysOrgId, GenesysRegion, NewTenant, SettingsChanges, Tenant, TenantChanges,
+        Change, GenesysOrgId, GenesysRegion, NewTenant, SettingsChanges, Tenant, TenantChanges,
         TenantFilter, TenantStatus,
     },
     events::produced::Producer,
@@ -240,34 +240,31 @@ fn change_settings(
     changes: SettingsChanges,
 ) -> Result<Vec<String>, DbError> {
     let id = &before.tenant_id;
-    let mut changed = Vec::new();
+    let mut fields = Vec::new();
     let present = before.genesys_region.as_deref();
-    if let Some(region) = changes
+    let region = changes
         .genesys_region
-        .from_present(present, GenesysRegion::as_str)
-    {
+        .unless(present, GenesysRegion::as_str);
+    if let Change::Set(region) = region {
         store::tenants::update_region(tx, id, region.as_ref())?;
-        changed.push("genesys_region".to_owned());
+        fields.push("genesys_region".to_owned());
     }
-    let present = before.rate_limit.as_ref();
-    if let Some(limit) = changes.rate_limit.from_present(present, |limit| limit) {
+    let limit = changes.rate_limit;
+    if let Change::Set(limit) = limit.unless(before.rate_limit.as_ref(), |limit| limit) {
         store::tenants::update_rate_limit(tx, id, limit)?;
-        changed.push("rate_limit".to_owned());
+        fields.push("rate_limit".to_owned());
     }
     let allow = changes.allow_trustees;
     if let Some(allow) = allow.filter(|allow| *allow != before.allow_trustees) {
         store::tenants::update_allow_trustees(tx, id, allow)?;
-        changed.push("allow_trustees".to_owned());
+        fields.push("allow_trustees".to_owned());
     }
-    let present = before.user_sync_minutes.as_ref();
-    if let Some(minutes) = changes
-        .user_sync_minutes
-        .from_present(present, |minutes| minutes)
-    {
+    let (minutes, present) = (changes.user_sync_minutes, before.user_sync_minutes.as_ref());
+    if let Change::Set(minutes) = minutes.unless(present, |minutes| minutes) {
         store::tenants::update_sync_minutes(tx, id, minutes)?;
-        changed.push("user_sync_minutes".to_owned());
+        fields.push("user_sync_minutes".to_owned());
     }
-    Ok(changed)
+    Ok(fields)
 }
 
 /// The event that something about a tenant changed.
