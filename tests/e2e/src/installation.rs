@@ -92,6 +92,10 @@ impl Installation {
         Self::build(ports, None).await
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "the three services' settings, one after the other"
+    )]
     async fn build(ports: Ports, redis: Option<&PrivateRedis>) -> Self {
         let db = TestDb::new();
         let redirect_uri = ports.redirect_uri();

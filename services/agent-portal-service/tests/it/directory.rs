@@ -145,7 +145,7 @@ async fn rename(
         .find(|t| t.tenant_id.as_str() == id.as_str());
     answer(found.map(|tenant| {
         assert!(body["changed_by"].is_string());
-        tenant.name = body["name"].as_str().unwrap().to_owned();
+        body["name"].as_str().unwrap().clone_into(&mut tenant.name);
         tenant.clone()
     }))
 }

@@ -16,7 +16,7 @@ async fn open(world: &World, api: &str, person: &Person, last: Option<&str>) -> 
         .http
         .get(format!("{api}{EVENTS}"))
         .bearer_auth(&person.access)
-        .timeout(Duration::from_secs(60));
+        .timeout(Duration::from_mins(1));
     if let Some(last) = last {
         request = request.header("Last-Event-ID", last);
     }
@@ -48,7 +48,7 @@ impl Stream {
     }
 
     /// Reads to the end.
-    async fn to_end(mut self) -> String {
+    async fn read_to_end(mut self) -> String {
         while let Some(chunk) = self.answer.chunk().await.unwrap() {
             self.text.push_str(std::str::from_utf8(&chunk).unwrap());
         }
@@ -151,7 +151,7 @@ async fn a_stream_ends_with_its_session() {
     world
         .call(Method::POST, "/api/agents/auth/logout", &agent.access)
         .await;
-    let text = stream.to_end().await;
+    let text = stream.read_to_end().await;
     assert!(
         text.ends_with("event: session.ended\ndata: {}\n\n"),
         "{text}"
