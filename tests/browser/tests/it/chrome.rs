@@ -1,4 +1,4 @@
-//! Chromium, by WebDriver: one driver and one browser for each test, both gone after it.
+//! Chromium, by `WebDriver`: one driver and one browser for each test, both gone after it.
 
 use std::{
     net::TcpListener,
@@ -74,7 +74,7 @@ impl Chrome {
         self.find(text, &xpath).await;
     }
 
-    /// The input with a label, within the element that the XPath `scope` names.
+    /// The input with a label, within the element that the `XPath` `scope` names.
     pub(crate) async fn input(&self, scope: &str, label: &str) -> WebElement {
         let xpath =
             format!("{scope}//*[@id = //label[normalize-space(text()) = \"{label}\"]/@for]");

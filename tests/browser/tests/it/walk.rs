@@ -14,6 +14,8 @@ use crate::{
     gateway::Gateway,
 };
 
+const ROLES: &str = "//section[@id = 'roles']";
+const MASTER: &str = "//section[@id = 'master']";
 const MAIN: &str = "//main";
 const DIALOG: &str = "//dialog";
 
@@ -172,7 +174,6 @@ async fn sections(chrome: &Chrome) {
         .find("the revoked key", &format!("{KEYS}//*[. = 'revoked']"))
         .await;
 
-    const ROLES: &str = "//section[@id = 'roles']";
     chrome.click(ROLES, "Add a role").await;
     let role = chrome
         .find("a new role", &format!("{ROLES}//tbody//input"))
@@ -186,7 +187,6 @@ async fn sections(chrome: &Chrome) {
         )
         .await;
 
-    const MASTER: &str = "//section[@id = 'master']";
     chrome.click(MASTER, "Suspend").await;
     chrome.picture("dialog").await;
     chrome.click(DIALOG, "Suspend").await;

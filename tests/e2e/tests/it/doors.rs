@@ -310,7 +310,7 @@ fn filled(path: &str) -> String {
             "{tenant_id}" => filled.push_str("nobody"),
             "{genesys_org_id}" => filled.push_str(seed::ACME_ORG_ID),
             part if part.starts_with('{') => {
-                filled.push_str("01990000-0000-7000-8000-000000000000")
+                filled.push_str("01990000-0000-7000-8000-000000000000");
             }
             part => filled.push_str(part),
         }

@@ -231,6 +231,10 @@ async fn step(
     answer.text().await.unwrap()
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one walk: the calls, and what they must not have left behind"
+)]
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_steps_into_another_tenant_find_nothing() {
     let log = Log::default();
@@ -322,5 +326,4 @@ async fn ten_thousand_steps_into_another_tenant_find_nothing() {
         let sql = format!("SELECT count(*) FROM {table} WHERE {condition}");
         assert_eq!(world.db.query(&sql), ["0"], "{table}");
     }
-    println!("{CALLS} calls, {count} events, {lines} log lines of tenants: nothing foreign");
 }
