@@ -84,6 +84,13 @@ TENANT_SERVICE__SERVICE_KEYS__AGENT_PORTAL=$(digest_of_secret agent-portal-servi
 TENANT_SERVICE__SERVICE_KEYS__OUTBOUND=$(digest_of_secret outbound-service-key)
 TENANT_SERVICE__ADMIN__REQUIRE_TOTP=false
 VARS
+  # The sandbox as a region of Genesys Cloud, as agent-portal-service has it.
+  if ! real_genesys; then
+    cat <<VARS
+TENANT_SERVICE__GENESYS__HOSTS__SANDBOX__LOGIN_URL=$SANDBOX_URL
+TENANT_SERVICE__GENESYS__HOSTS__SANDBOX__API_URL=$SANDBOX_URL
+VARS
+  fi
   if real_meta; then
     cat <<VARS
 TENANT_SERVICE__META__APP_ID=${META_APP_ID:-}
