@@ -45,9 +45,12 @@ fn the_committed_description_is_current() {
         made.keys().collect::<Vec<_>>(),
         "run with UPDATE_ASYNCAPI=1 and commit"
     );
+    // By value: the order of an object's keys depends on the features that a build gives serde_json.
+    let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
     for (name, text) in &made {
         assert_eq!(
-            &committed[name], text,
+            parsed(&committed[name]),
+            parsed(text),
             "{name}: run with UPDATE_ASYNCAPI=1 and commit"
         );
     }
