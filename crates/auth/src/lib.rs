@@ -15,6 +15,7 @@ mod jwks;
 mod keys;
 mod limits;
 mod password;
+mod refresh;
 mod revocation;
 mod secret;
 mod service_key;
@@ -34,8 +35,12 @@ pub use jwks::{JWKS_FRESH_FOR, JwksClient, JwksOptions, KEYS_RELOAD, PUBLISH_AHE
 pub use keys::{InvalidKey, Jwk, Jwks, SigningKey, SigningKeys};
 pub use limits::{CallerLimits, TenantRates};
 pub use password::{PasswordError, Passwords, UnfitPassword, Verdict, check_new_password};
+pub use refresh::{
+    REFRESH_TAG_BYTES, RefreshKey, RefreshKeys, RefreshSecret, RefreshState, RefreshVerdict,
+    SessionTimes,
+};
 pub use revocation::{RevocationSubject, Revocations, Standing};
-pub use secret::{random_token, sha256, sha256_hex};
+pub use secret::{SECRET_BYTES, random_secret, random_token, sha256, sha256_hex};
 pub use service_key::{ServiceKeys, ServiceKeysSection};
 pub use totp::{TotpError, TotpSecret};
 pub use truth::{AdminStanding, AdminTruth, SessionTruth, TruthUnavailable};

@@ -2,17 +2,27 @@
 
 use aws_lc_rs::{
     digest,
+    error::Unspecified,
     rand::{SecureRandom as _, SystemRandom},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-/// `prefix` and 256 random bits as base64url: too many to guess, so a plain digest stores it.
-pub fn random_token(prefix: &str) -> Result<SecretString, aws_lc_rs::error::Unspecified> {
-    let mut bytes = Zeroizing::new([0_u8; 32]);
+/// Bytes of a secret that nobody can guess: 256 bits.
+pub const SECRET_BYTES: usize = 32;
+
+/// A secret that nobody can guess.
+pub fn random_secret() -> Result<Zeroizing<[u8; SECRET_BYTES]>, Unspecified> {
+    let mut bytes = Zeroizing::new([0; SECRET_BYTES]);
     SystemRandom::new().fill(bytes.as_mut_slice())?;
-    Ok(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes.as_slice())).into())
+    Ok(bytes)
+}
+
+/// `prefix` and 256 random bits as base64url: too many to guess, so a plain digest stores it.
+pub fn random_token(prefix: &str) -> Result<SecretString, Unspecified> {
+    let secret = random_secret()?;
+    Ok(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(secret.as_slice())).into())
 }
 
 /// The SHA-256 digest, as stored for tokens and keys.

@@ -258,7 +258,7 @@ impl Parts {
         let tokens = &settings.tokens;
         let issuer = Issuer::new(&tokens.issuer, &tokens.audience, self.signing_keys.clone())
             .with_lifetime(tokens.lifetime());
-        let token_keys = TokenKeys::derive(&self.backing.vault, &settings.vault_key_ids())?;
+        let token_keys = TokenKeys::derive(&self.backing.vault)?;
         let rules = Arc::new(rules(settings)?);
         let clients = GenesysClients {
             rules: Arc::clone(&rules),

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use portal_auth::SessionTimes;
 use portal_genesys::{
     HostsSection, InvalidRegion, OAuthClient, Region, RoleMap, configured_region,
 };
@@ -14,7 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use crate::{ENV_PREFIX, domain::SessionTimes, usecases::sync::SyncRules};
+use crate::{ENV_PREFIX, usecases::sync::SyncRules};
 
 const DEFAULTS: &str = include_str!("../config.default.toml");
 /// How long a rotated refresh token still gets its successor again.
@@ -75,15 +76,6 @@ impl Settings {
         std::iter::once(&self.portal.origin)
             .chain(others.filter(|origin| **origin != self.portal.origin))
             .cloned()
-            .collect()
-    }
-
-    /// The ids of all keys of the vault.
-    pub fn vault_key_ids(&self) -> Vec<String> {
-        let keys = self.vault.keys.expose_secret();
-        keys.split(',')
-            .filter_map(|entry| entry.split_once(':'))
-            .map(|(id, _)| id.trim().to_owned())
             .collect()
     }
 }
@@ -428,6 +420,8 @@ impl Validate for GenesysSection {
 
 #[cfg(test)]
 mod tests {
+    use portal_vault::Vault;
+
     use super::*;
 
     fn needed() -> BTreeMap<String, String> {
@@ -454,7 +448,8 @@ mod tests {
     #[test]
     fn every_secret_that_is_missing_is_named() {
         let settings = Settings::load_from(&needed()).unwrap();
-        assert_eq!(settings.vault_key_ids(), ["k1"]);
+        let vault = Vault::from_keys(&settings.vault.keys, &settings.vault.active_key).unwrap();
+        assert_eq!(vault.key_ids().collect::<Vec<_>>(), ["k1"]);
         for key in needed().keys() {
             let mut environment = needed();
             environment.remove(key);

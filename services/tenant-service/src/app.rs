@@ -6,7 +6,7 @@ use actix_web::web;
 use anyhow::Context as _;
 use portal_auth::{
     Authenticator, CallerLimits, Issuer, KEYS_RELOAD, KeySource, Passwords, Revocations,
-    ServiceKeys, SigningKeys, Verifier, bearer_token,
+    ServiceKeys, SessionTimes, SigningKeys, Verifier, bearer_token,
 };
 use portal_cache::{Limit, Limiter};
 use portal_events::Consumers;
@@ -29,7 +29,7 @@ use portal_whatsapp::GraphClient;
 use crate::{
     ROLE, SERVICE,
     config::{MetaSection, Settings},
-    domain::admin::{LockRule, SessionTimes},
+    domain::admin::LockRule,
     events::consumers::{TokenReports, token_reports_queue},
     jobs,
     routes::{self, dashboard::Dashboard},

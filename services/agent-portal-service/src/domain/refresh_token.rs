@@ -7,15 +7,12 @@
 use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use portal_auth::{REFRESH_TAG_BYTES as TAG_BYTES, RefreshSecret, SECRET_BYTES};
 use portal_types::{SessionId, TenantId};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 const PREFIX: &str = "rt_";
-/// 256 bits of secret.
-pub(crate) const SECRET_BYTES: usize = 32;
-/// 128 bits of HMAC.
-pub(crate) const TAG_BYTES: usize = 16;
 /// The longest tenant id as base64, and the rest: anything longer is not ours.
 const MAX_LENGTH: usize = 512;
 
@@ -27,7 +24,7 @@ pub(crate) struct RefreshToken {
     /// The session.
     pub(crate) session_id: SessionId,
     /// What only the holder knows.
-    pub(crate) secret: Zeroizing<[u8; SECRET_BYTES]>,
+    pub(crate) secret: RefreshSecret,
     /// That it is one of ours.
     pub(crate) tag: [u8; TAG_BYTES],
 }

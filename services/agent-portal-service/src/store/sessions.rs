@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use portal_auth::RefreshState;
 use portal_db::{DbError, Tx};
 use portal_db_schema::schema::genesys_user_sessions as sessions;
 use portal_types::{SessionId, TenantId, UserId};
@@ -74,13 +75,15 @@ impl TryFrom<SessionRow> for Session {
             session_id: row.session_id.into(),
             tenant_id,
             user_id: row.user_id.into(),
-            current_hash: row.refresh_token_hash,
-            previous_hash: row.previous_refresh_token_hash,
             generation: row.generation,
-            rotated_at: row.rotated_at,
-            idle_expires_at: row.idle_expires_at,
-            expires_at: row.expires_at,
-            revoked_at: row.revoked_at,
+            refresh: RefreshState {
+                current_hash: row.refresh_token_hash,
+                previous_hash: row.previous_refresh_token_hash,
+                rotated_at: row.rotated_at,
+                idle_expires_at: row.idle_expires_at,
+                expires_at: row.expires_at,
+                revoked_at: row.revoked_at,
+            },
         })
     }
 }
@@ -212,7 +215,7 @@ pub(crate) fn rotate_session(
     diesel::update(row)
         .set((
             sessions::refresh_token_hash.eq(successor_hash),
-            sessions::previous_refresh_token_hash.eq(&session.current_hash),
+            sessions::previous_refresh_token_hash.eq(&session.refresh.current_hash),
             sessions::generation.eq(session.generation + 1),
             sessions::rotated_at.eq(now),
             sessions::last_used_at.eq(now),

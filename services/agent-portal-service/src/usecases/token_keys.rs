@@ -1,53 +1,26 @@
 //! Makes refresh tokens and knows its own again.
-//!
-//! A successor is derived from its predecessor with a key of ours. So whoever repeats a refresh,
-//! because the answer was lost, gets the very same successor, though only hashes are stored.
 
-use aws_lc_rs::{
-    constant_time::verify_slices_are_equal,
-    digest,
-    hmac::{self, HMAC_SHA256},
-    rand::{SecureRandom as _, SystemRandom},
-};
+use aws_lc_rs::error::Unspecified;
+use portal_auth::{RefreshKey, RefreshKeys, RefreshSecret, random_secret, sha256};
 use portal_types::{SessionId, TenantId};
 use portal_vault::{Vault, VaultError};
-use secrecy::ExposeSecret as _;
-use zeroize::Zeroizing;
+use uuid::Uuid;
 
-use crate::domain::{RefreshToken, SECRET_BYTES, TAG_BYTES};
+use crate::domain::RefreshToken;
 
 /// Never change it: all sessions would end.
 const LABEL: &str = "agent-portal-service/refresh-tokens/v1";
-const TAG: &[u8] = b"tag";
 const NEXT: &[u8] = b"next";
 const FROM_CODE: &[u8] = b"code";
 
-/// The machine gives no random numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no random numbers")]
-pub(crate) struct NoRandomness;
-
-/// Keys for refresh tokens: one for each key of the vault, so that changing the vault's active
-/// key ends no session.
-#[derive(Clone)]
-pub(crate) struct TokenKeys {
-    active: hmac::Key,
-    others: Vec<hmac::Key>,
-}
+/// Keys for refresh tokens.
+#[derive(Debug, Clone)]
+pub(crate) struct TokenKeys(RefreshKeys);
 
 impl TokenKeys {
-    /// Derives the keys; `key_ids` are all keys of the vault.
-    pub(crate) fn derive(vault: &Vault, key_ids: &[String]) -> Result<Self, VaultError> {
-        let key = |id: &str| {
-            let derived = vault.derive(id, LABEL)?;
-            Ok::<_, VaultError>(hmac::Key::new(HMAC_SHA256, derived.expose_secret()))
-        };
-        let active = vault.active_key_id();
-        let others = key_ids.iter().filter(|id| id.as_str() != active);
-        Ok(Self {
-            active: key(active)?,
-            others: others.map(|id| key(id)).collect::<Result<_, _>>()?,
-        })
+    /// Derives the keys.
+    pub(crate) fn derive(vault: &Vault) -> Result<Self, VaultError> {
+        RefreshKeys::derive(vault, LABEL).map(Self)
     }
 
     /// The first token of a session.
@@ -55,12 +28,8 @@ impl TokenKeys {
         &self,
         tenant: &TenantId,
         session: SessionId,
-    ) -> Result<RefreshToken, NoRandomness> {
-        let mut secret = Zeroizing::new([0; SECRET_BYTES]);
-        SystemRandom::new()
-            .fill(secret.as_mut_slice())
-            .or(Err(NoRandomness))?;
-        Ok(token(&self.active, tenant, session, secret))
+    ) -> Result<RefreshToken, Unspecified> {
+        Ok(token(self.0.active(), tenant, session, random_secret()?))
     }
 
     /// The first tokens of a session that is handed over by `code`: with the active key first.
@@ -70,13 +39,10 @@ impl TokenKeys {
         session: SessionId,
         code: &str,
     ) -> impl Iterator<Item = RefreshToken> {
-        self.all().map(move |key| {
-            let secret = mac(
-                key,
-                FROM_CODE,
-                &[session.as_uuid().as_bytes(), code.as_bytes()],
-            );
-            token(key, tenant, session, secret)
+        self.0.all().map(move |key| {
+            let id = session.as_uuid();
+            let parts: [&[u8]; 2] = [id.as_bytes(), code.as_bytes()];
+            token(key, tenant, session, key.secret(FROM_CODE, &parts))
         })
     }
 
@@ -88,95 +54,57 @@ impl TokenKeys {
     ) -> impl Iterator<Item = RefreshToken> {
         let session = previous.session_id;
         let (id, number) = (session.as_uuid(), generation.to_be_bytes());
-        self.all().map(move |key| {
+        self.0.all().map(move |key| {
             let parts: [&[u8]; 3] = [id.as_bytes(), &number, previous.secret.as_slice()];
-            token(key, &previous.tenant_id, session, mac(key, NEXT, &parts))
+            token(key, &previous.tenant_id, session, key.secret(NEXT, &parts))
         })
     }
 
     /// Whether we made the token.
     pub(crate) fn is_ours(&self, token: &RefreshToken) -> bool {
-        self.all().any(|key| {
-            let tag = tag(key, &token.tenant_id, token.session_id, &token.secret);
-            verify_slices_are_equal(&tag, &token.tag).is_ok()
-        })
-    }
-
-    fn all(&self) -> impl Iterator<Item = &hmac::Key> {
-        std::iter::once(&self.active).chain(&self.others)
-    }
-}
-
-impl std::fmt::Debug for TokenKeys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TokenKeys").finish_non_exhaustive()
+        let id = token.session_id.as_uuid();
+        let parts = tagged(&token.tenant_id, &id, &token.secret);
+        self.0.made(&token.tag, &parts)
     }
 }
 
 /// What is stored of a token.
 pub(crate) fn stored_hash(token: &RefreshToken) -> Vec<u8> {
-    digest::digest(&digest::SHA256, token.secret.as_slice())
-        .as_ref()
-        .to_vec()
+    sha256(token.secret.as_slice()).to_vec()
 }
 
 fn token(
-    key: &hmac::Key,
+    key: &RefreshKey,
     tenant: &TenantId,
     session: SessionId,
-    secret: Zeroizing<[u8; SECRET_BYTES]>,
+    secret: RefreshSecret,
 ) -> RefreshToken {
     RefreshToken {
         tenant_id: tenant.clone(),
         session_id: session,
-        tag: tag(key, tenant, session, &secret),
+        tag: key.tag(&tagged(tenant, &session.as_uuid(), &secret)),
         secret,
     }
 }
 
-fn tag(
-    key: &hmac::Key,
-    tenant: &TenantId,
-    session: SessionId,
-    secret: &[u8; SECRET_BYTES],
-) -> [u8; TAG_BYTES] {
-    // The tenant comes last: it alone has no fixed length.
-    let id = session.as_uuid();
-    let parts: [&[u8]; 3] = [id.as_bytes(), secret, tenant.as_str().as_bytes()];
-    let full = mac(key, TAG, &parts);
-    let mut tag = [0; TAG_BYTES];
-    for (to, from) in tag.iter_mut().zip(full.iter()) {
-        *to = *from;
-    }
-    tag
-}
-
-/// Only the last part may have a length of its own: nothing parts them.
-fn mac(key: &hmac::Key, purpose: &[u8], parts: &[&[u8]]) -> Zeroizing<[u8; SECRET_BYTES]> {
-    let mut context = hmac::Context::with_key(key);
-    context.update(purpose);
-    for part in parts {
-        context.update(part);
-    }
-    let mut bytes = Zeroizing::new([0; SECRET_BYTES]);
-    bytes.copy_from_slice(context.sign().as_ref());
-    bytes
+/// What a tag vouches for. The tenant comes last: it alone has no fixed length.
+fn tagged<'a>(tenant: &'a TenantId, session: &'a Uuid, secret: &'a RefreshSecret) -> [&'a [u8]; 3] {
+    let tenant = tenant.as_str().as_bytes();
+    [session.as_bytes(), secret.as_slice(), tenant]
 }
 
 #[cfg(test)]
 mod tests {
+    use portal_auth::SECRET_BYTES;
+    use zeroize::Zeroizing;
+
     use super::*;
 
     const OLD: &str = "old:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     const NEW: &str = "new:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 
     fn keys(text: &str, active: &str) -> TokenKeys {
-        let vault = Vault::from_keys(&text.into(), active).unwrap();
-        let ids: Vec<String> = text
-            .split(',')
-            .filter_map(|entry| entry.split(':').next().map(str::to_owned))
-            .collect();
-        TokenKeys::derive(&vault, &ids).unwrap()
+        TokenKeys::derive(&Vault::from_keys(&text.into(), active).unwrap()).unwrap()
     }
 
     fn session() -> (TenantId, SessionId) {

@@ -1,6 +1,7 @@
-//! Platform administrators: when an account is locked, and what a refresh token is worth.
+//! Platform administrators: when an account is locked, and their sessions.
 
 use chrono::{DateTime, Duration, Utc};
+use portal_auth::RefreshState;
 use uuid::Uuid;
 
 const LONGEST_LOCK: Duration = Duration::hours(24);
@@ -27,70 +28,12 @@ impl LockRule {
     }
 }
 
-/// The limits of administrators' sessions.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SessionTimes {
-    /// Between two uses.
-    pub(crate) idle: Duration,
-    /// From the sign-in on.
-    pub(crate) absolute: Duration,
-    /// How long a rotated token still gets the same successor again: its answer may have been lost.
-    pub(crate) repeat_grace: Duration,
-}
-
 /// What a rotation has to know of a session.
 #[derive(Debug, Clone)]
 pub(crate) struct AdminSession {
     pub(crate) session_id: Uuid,
     pub(crate) admin_id: Uuid,
-    /// SHA-256 of the secret of the token that is to be presented next.
-    pub(crate) current_hash: Vec<u8>,
-    /// SHA-256 of the one before.
-    pub(crate) previous_hash: Option<Vec<u8>>,
-    pub(crate) rotated_at: DateTime<Utc>,
-    pub(crate) idle_expires_at: DateTime<Utc>,
-    pub(crate) expires_at: DateTime<Utc>,
-    pub(crate) revoked_at: Option<DateTime<Utc>>,
-}
-
-/// What a presented refresh token is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RefreshVerdict {
-    /// The current one: rotate.
-    Current,
-    /// The one before, its answer may have been lost: the same successor again.
-    Repeat,
-    /// One that was used before: somebody has a copy.
-    Reused,
-    /// The session is over by time.
-    Expired,
-    /// The session was ended.
-    Revoked,
-}
-
-impl AdminSession {
-    /// Judges a token of this session by the SHA-256 of its secret.
-    pub(crate) fn judge(
-        &self,
-        hash: &[u8],
-        times: &SessionTimes,
-        now: DateTime<Utc>,
-    ) -> RefreshVerdict {
-        if self.revoked_at.is_some() {
-            return RefreshVerdict::Revoked;
-        }
-        if now >= self.expires_at || now >= self.idle_expires_at {
-            return RefreshVerdict::Expired;
-        }
-        if hash == self.current_hash {
-            return RefreshVerdict::Current;
-        }
-        let is_previous = self.previous_hash.as_deref() == Some(hash);
-        if is_previous && now - self.rotated_at <= times.repeat_grace {
-            return RefreshVerdict::Repeat;
-        }
-        RefreshVerdict::Reused
-    }
+    pub(crate) refresh: RefreshState,
 }
 
 /// A session as its owner may see it.
@@ -140,40 +83,5 @@ mod tests {
                 "{failures}"
             );
         }
-    }
-
-    #[test]
-    fn tokens_are_judged_by_what_is_known_of_them() {
-        let start = Utc::now();
-        let after = |seconds| start + Duration::seconds(seconds);
-        let times = SessionTimes {
-            idle: Duration::minutes(60),
-            absolute: Duration::hours(12),
-            repeat_grace: Duration::seconds(10),
-        };
-        let session = AdminSession {
-            session_id: Uuid::nil(),
-            admin_id: Uuid::nil(),
-            current_hash: vec![2],
-            previous_hash: Some(vec![1]),
-            rotated_at: start,
-            idle_expires_at: after(3_600),
-            expires_at: after(43_200),
-            revoked_at: None,
-        };
-        for (hash, now, verdict) in [
-            ([2], after(0), RefreshVerdict::Current),
-            ([2], after(3_600), RefreshVerdict::Expired),
-            ([1], after(10), RefreshVerdict::Repeat),
-            ([1], after(11), RefreshVerdict::Reused),
-            ([0], after(0), RefreshVerdict::Reused),
-        ] {
-            assert_eq!(session.judge(&hash, &times, now), verdict, "{hash:?} {now}");
-        }
-        let ended = AdminSession {
-            revoked_at: Some(start),
-            ..session
-        };
-        assert_eq!(ended.judge(&[2], &times, start), RefreshVerdict::Revoked);
     }
 }

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use portal_auth::RefreshState;
 use portal_db::{DbError, Tx};
 use portal_db_schema::schema::{platform_admin_sessions as sessions, platform_admins};
 use uuid::Uuid;
@@ -41,12 +42,14 @@ impl From<SessionRow> for AdminSession {
         Self {
             session_id: row.session_id,
             admin_id: row.admin_id,
-            current_hash: row.refresh_token_hash,
-            previous_hash: row.previous_refresh_token_hash,
-            rotated_at: row.rotated_at,
-            idle_expires_at: row.idle_expires_at,
-            expires_at: row.expires_at,
-            revoked_at: row.revoked_at,
+            refresh: RefreshState {
+                current_hash: row.refresh_token_hash,
+                previous_hash: row.previous_refresh_token_hash,
+                rotated_at: row.rotated_at,
+                idle_expires_at: row.idle_expires_at,
+                expires_at: row.expires_at,
+                revoked_at: row.revoked_at,
+            },
         }
     }
 }
@@ -124,7 +127,7 @@ pub(crate) fn rotate(
     diesel::update(sessions::table.find(session.session_id))
         .set((
             sessions::refresh_token_hash.eq(successor_hash),
-            sessions::previous_refresh_token_hash.eq(&session.current_hash),
+            sessions::previous_refresh_token_hash.eq(&session.refresh.current_hash),
             sessions::rotated_at.eq(now),
             sessions::last_used_at.eq(now),
             sessions::idle_expires_at.eq(idle_expires_at),

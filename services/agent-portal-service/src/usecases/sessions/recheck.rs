@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use portal_auth::RefreshVerdict;
 use portal_db::DbError;
 use portal_genesys::{ErrorKind, Identity};
 use portal_types::{SessionId, TenantId};
@@ -10,7 +11,7 @@ use serde_json::json;
 
 use super::{Owner, SessionError, Sessions};
 use crate::{
-    domain::{GenesysPerson, RefreshToken, RefreshVerdict, RevokeReason, ToldRole, User, merge},
+    domain::{GenesysPerson, RefreshToken, RevokeReason, ToldRole, User, merge},
     events::produced::{self, UserEvent},
     store::{
         sessions::{self, Which},
@@ -95,7 +96,7 @@ impl Sessions {
                 let Some(session) = sessions::lock_session(tx, &tenant_id, session_id)? else {
                     return Ok(None);
                 };
-                let verdict = session.judge(&hash, &times, now);
+                let verdict = session.refresh.judge(&hash, &times, now);
                 if !matches!(verdict, RefreshVerdict::Current | RefreshVerdict::Repeat)
                     || !sessions::claim_check(tx, &session, now - every, now)?
                 {

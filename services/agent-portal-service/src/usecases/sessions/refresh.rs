@@ -1,7 +1,7 @@
 //! Rotation of refresh tokens.
 
 use chrono::{DateTime, Utc};
-use portal_auth::{AccessSubject, IssuedToken};
+use portal_auth::{AccessSubject, IssuedToken, RefreshVerdict, SessionTimes};
 use portal_db::{DbError, Tx, audit};
 use portal_events::EventContext;
 use portal_tenant_client::TenantStatus;
@@ -12,13 +12,16 @@ use serde_json::json;
 use super::{SessionError, Sessions, end::tell_ended};
 use crate::{
     ROLE,
-    domain::{RefreshToken, RefreshVerdict, RevokeReason, Session, User},
+    domain::{RefreshToken, RevokeReason, Session, User},
     events::produced::{self, SessionRef},
     store::{
         sessions::{self, EndedSession, Which},
         users,
     },
-    usecases::{Cause, token_keys::stored_hash},
+    usecases::{
+        Cause,
+        token_keys::{TokenKeys, stored_hash},
+    },
 };
 
 /// New tokens of a session.
@@ -120,8 +123,8 @@ impl Sessions {
 }
 
 struct Rotate {
-    token_keys: crate::usecases::token_keys::TokenKeys,
-    times: crate::domain::SessionTimes,
+    token_keys: TokenKeys,
+    times: SessionTimes,
     now: DateTime<Utc>,
     context: EventContext,
     request_id: Option<String>,
@@ -135,7 +138,9 @@ impl Rotate {
         };
         let user =
             users::find_user(tx, &token.tenant_id, session.user_id)?.ok_or(DbError::NotFound)?;
-        let verdict = session.judge(&stored_hash(token), &self.times, self.now);
+        let verdict = session
+            .refresh
+            .judge(&stored_hash(token), &self.times, self.now);
         match verdict {
             RefreshVerdict::Revoked => Ok(Rotation::Refused(SessionError::Revoked)),
             RefreshVerdict::Expired => Ok(Rotation::Refused(SessionError::Expired)),
@@ -158,7 +163,7 @@ impl Rotate {
             .successors(token, session.generation + 1)
             .next()
             .ok_or(DbError::NotFound)?;
-        let idle_expires_at = self.times.idle_expiry(self.now, session.expires_at);
+        let idle_expires_at = self.times.idle_expiry(self.now, session.refresh.expires_at);
         sessions::rotate_session(
             tx,
             session,
@@ -179,7 +184,7 @@ impl Rotate {
         let successor = self
             .token_keys
             .successors(token, session.generation)
-            .find(|successor| stored_hash(successor) == session.current_hash);
+            .find(|successor| stored_hash(successor) == session.refresh.current_hash);
         match successor {
             Some(token) => Rotation::Done(Box::new((user, token))),
             None => Rotation::Refused(SessionError::InvalidToken),

@@ -274,11 +274,8 @@ impl SignIn {
     ) -> Result<(RefreshToken, Option<SecretString>), SignInError> {
         let random = |error| SignInError::Unexpected(anyhow::Error::new(error));
         if login.mode == ReturnMode::Popup {
-            let token = self.token_keys.first(tenant, session);
-            return Ok((
-                token.map_err(|error| SignInError::Unexpected(error.into()))?,
-                None,
-            ));
+            let token = self.token_keys.first(tenant, session).map_err(random)?;
+            return Ok((token, None));
         }
         let code = random_token("").map_err(random)?;
         let handoff = Handoff {

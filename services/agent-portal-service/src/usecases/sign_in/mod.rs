@@ -13,7 +13,7 @@ mod turned_away;
 use std::{sync::Arc, time::Duration};
 
 use opentelemetry::{KeyValue, metrics::Counter};
-use portal_auth::{Issuer, Revocations, sha256};
+use portal_auth::{Issuer, Revocations, SessionTimes, sha256};
 use portal_cache::{Cache, Key, Limiter};
 use portal_db::Db;
 use portal_events::RelayWaker;
@@ -28,7 +28,7 @@ pub(crate) use error::{Refusal, SignInError};
 pub(crate) use finish::{Callback, Finished, SignedIn, check_states};
 
 use super::{genesys_clients::GenesysClients, token_keys::TokenKeys};
-use crate::domain::{Handoff, LoginRecord, SessionTimes};
+use crate::domain::{Handoff, LoginRecord};
 
 /// How long somebody may take at Genesys.
 pub(crate) const LOGIN_LIFETIME: Duration = Duration::from_mins(10);

@@ -34,13 +34,13 @@ impl SignIn {
             .db
             .write("sign_in.redeem", &scope, move |tx| {
                 let session = sessions::lock_session(tx, &tenant_id, session_id)?;
-                Ok::<_, DbError>(session.filter(|session| session.revoked_at.is_none()))
+                Ok::<_, DbError>(session.filter(|session| session.refresh.revoked_at.is_none()))
             })
             .await?
             .ok_or(SignInError::UnknownState)?;
         candidates
             .into_iter()
-            .find(|token| stored_hash(token) == stored.current_hash)
+            .find(|token| stored_hash(token) == stored.refresh.current_hash)
             .map(|token| token.reveal())
             .ok_or(SignInError::UnknownState)
     }

@@ -9,7 +9,9 @@ mod totp;
 
 use std::time::Duration;
 
-use portal_auth::{IssueError, IssuedToken, Issuer, PasswordError, Passwords, TotpError};
+use portal_auth::{
+    IssueError, IssuedToken, Issuer, PasswordError, Passwords, SessionTimes, TotpError,
+};
 use portal_cache::{Limit, Limiter};
 use portal_db::{DbError, Scope};
 use portal_vault::VaultError;
@@ -23,7 +25,7 @@ pub(crate) use self::{
 };
 use super::Deps;
 use crate::{
-    domain::admin::{LockRule, SessionTimes},
+    domain::admin::LockRule,
     store::{self, admins::AdminAccount},
 };
 

@@ -1,7 +1,10 @@
 //! Sessions of administrators: refreshed, listed, ended, forgotten.
 
 use async_trait::async_trait;
-use portal_auth::{AdminClaims, AdminStanding, AdminTruth, PlatformAdmin, TruthUnavailable};
+use portal_auth::{
+    AdminClaims, AdminStanding, AdminTruth, PlatformAdmin, RefreshVerdict, SessionTimes,
+    TruthUnavailable,
+};
 use portal_db::{
     DbError, Scope, Tx,
     audit::{self, Actor, Outcome},
@@ -15,7 +18,7 @@ use super::{
     tokens::{RefreshToken, TokenKeys},
 };
 use crate::{
-    domain::admin::{AdminSession, LiveAdminSession, RefreshVerdict, SessionTimes, Which},
+    domain::admin::{AdminSession, LiveAdminSession, Which},
     store::{self, admins::AdminAccount},
     usecases::{Deps, OpContext},
 };
@@ -57,11 +60,11 @@ impl AdminDesk {
                 let Some(account) = account else {
                     return Ok(Rotation::Refused(AdminError::SessionRevoked));
                 };
-                let next = match session.judge(&token.hash(), &times, now) {
+                let next = match session.refresh.judge(&token.hash(), &times, now) {
                     RefreshVerdict::Current => rotate(tx, &tokens, &times, &session, &token, now)?,
                     RefreshVerdict::Repeat => tokens
                         .successors(&token)
-                        .find(|next| next.hash() == session.current_hash),
+                        .find(|next| next.hash() == session.refresh.current_hash),
                     RefreshVerdict::Expired => {
                         return Ok(Rotation::Refused(AdminError::SessionExpired));
                     }
@@ -198,7 +201,7 @@ fn rotate(
     let Some(next) = tokens.successors(token).next() else {
         return Ok(None);
     };
-    let idle_expires_at = (now + times.idle).min(session.expires_at);
+    let idle_expires_at = times.idle_expiry(now, session.refresh.expires_at);
     store::admin_sessions::rotate(tx, session, &next.hash(), now, idle_expires_at)?;
     Ok(Some(next))
 }

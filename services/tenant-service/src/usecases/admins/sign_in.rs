@@ -162,7 +162,7 @@ impl AdminDesk {
             created_at: now,
             last_used_at: now,
             rotated_at: now,
-            idle_expires_at: (now + self.rules.times.idle).min(expires_at),
+            idle_expires_at: self.rules.times.idle_expiry(now, expires_at),
             expires_at,
         }
     }

@@ -1,17 +1,10 @@
 //! Refresh tokens of administrators: `rta_` + session `.` base64url(secret, tag).
-//!
-//! A successor is derived from its predecessor with a key of ours. So whoever repeats a refresh,
-//! because the answer was lost, gets the very same successor, though only hashes are stored, and a
-//! session never has two families of tokens. The tag proves that we made a token: a guessed one
-//! must not end the session that it names, as a used one does.
 
-use aws_lc_rs::{
-    constant_time::verify_slices_are_equal,
-    error::Unspecified,
-    hmac::{self, HMAC_SHA256},
-};
+use aws_lc_rs::error::Unspecified;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use portal_auth::sha256;
+use portal_auth::{
+    REFRESH_TAG_BYTES as TAG_BYTES, RefreshKeys, RefreshSecret, SECRET_BYTES, random_secret, sha256,
+};
 use portal_vault::{Vault, VaultError};
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
@@ -20,24 +13,25 @@ use zeroize::Zeroizing;
 const PREFIX: &str = "rta_";
 /// Never change it: all sessions would end.
 const LABEL: &str = "tenant-service/admin-refresh-tokens/v1";
-const TAG: &[u8] = b"tag";
 const NEXT: &[u8] = b"next";
-const SECRET_BYTES: usize = 32;
-const TAG_BYTES: usize = 16;
 const LONGEST: usize = 128;
 
 /// A refresh token, taken apart.
 pub(crate) struct RefreshToken {
     pub(crate) session_id: Uuid,
-    secret: Zeroizing<[u8; SECRET_BYTES]>,
+    secret: RefreshSecret,
 }
 
 impl RefreshToken {
     /// The first one of a session.
     pub(crate) fn first(session_id: Uuid) -> Result<Self, Unspecified> {
-        let mut secret = Zeroizing::new([0; SECRET_BYTES]);
-        aws_lc_rs::rand::fill(secret.as_mut_slice())?;
+        let secret = random_secret()?;
         Ok(Self { session_id, secret })
+    }
+
+    /// What its successors and its tag are made of.
+    fn parts(&self) -> [&[u8]; 2] {
+        [self.session_id.as_bytes(), self.secret.as_slice()]
     }
 
     /// What is stored of it.
@@ -46,34 +40,21 @@ impl RefreshToken {
     }
 }
 
-/// Keys for refresh tokens: one for each key of the vault, so that changing the vault's active
-/// key ends no session.
+/// Keys for refresh tokens.
 #[derive(Clone)]
-pub(crate) struct TokenKeys {
-    active: hmac::Key,
-    others: Vec<hmac::Key>,
-}
+pub(crate) struct TokenKeys(RefreshKeys);
 
 impl TokenKeys {
     /// Derives them.
     pub(crate) fn derive(vault: &Vault) -> Result<Self, VaultError> {
-        let key = |id: &str| {
-            let derived = vault.derive(id, LABEL)?;
-            Ok::<_, VaultError>(hmac::Key::new(HMAC_SHA256, derived.expose_secret()))
-        };
-        let active = vault.active_key_id();
-        let others = vault.key_ids().filter(|id| *id != active).map(key);
-        Ok(Self {
-            others: others.collect::<Result<_, _>>()?,
-            active: key(active)?,
-        })
+        RefreshKeys::derive(vault, LABEL).map(Self)
     }
 
     /// The tokens that may follow `previous`: with the active key first.
     pub(crate) fn successors(&self, previous: &RefreshToken) -> impl Iterator<Item = RefreshToken> {
-        self.all().map(|key| RefreshToken {
+        self.0.all().map(|key| RefreshToken {
             session_id: previous.session_id,
-            secret: mac(key, NEXT, previous),
+            secret: key.secret(NEXT, &previous.parts()),
         })
     }
 
@@ -82,9 +63,7 @@ impl TokenKeys {
         let mut tail = Zeroizing::new([0_u8; SECRET_BYTES + TAG_BYTES]);
         let (secret, tag) = tail.split_at_mut(SECRET_BYTES);
         secret.copy_from_slice(token.secret.as_slice());
-        for (to, from) in tag.iter_mut().zip(mac(&self.active, TAG, token).iter()) {
-            *to = *from;
-        }
+        tag.copy_from_slice(&self.0.active().tag(&token.parts()));
         let session = token.session_id.simple();
         let tail = Zeroizing::new(URL_SAFE_NO_PAD.encode(tail.as_slice()));
         format!("{PREFIX}{session}.{}", tail.as_str()).into()
@@ -103,27 +82,8 @@ impl TokenKeys {
             session_id: Uuid::try_parse(session).ok()?,
             secret: Zeroizing::new(secret.try_into().ok()?),
         };
-        let is_ours = self.all().any(|key| {
-            let full = mac(key, TAG, &token);
-            let expected = full.split_at_checked(TAG_BYTES);
-            expected.is_some_and(|(expected, _)| verify_slices_are_equal(expected, tag).is_ok())
-        });
-        is_ours.then_some(token)
+        self.0.made(tag, &token.parts()).then_some(token)
     }
-
-    fn all(&self) -> impl Iterator<Item = &hmac::Key> {
-        std::iter::once(&self.active).chain(&self.others)
-    }
-}
-
-fn mac(key: &hmac::Key, purpose: &[u8], token: &RefreshToken) -> Zeroizing<[u8; SECRET_BYTES]> {
-    let mut context = hmac::Context::with_key(key);
-    context.update(purpose);
-    context.update(token.session_id.as_bytes());
-    context.update(token.secret.as_slice());
-    let mut bytes = Zeroizing::new([0; SECRET_BYTES]);
-    bytes.copy_from_slice(context.sign().as_ref());
-    bytes
 }
 
 #[cfg(test)]
