@@ -10,11 +10,13 @@ pub mod audit;
 mod error;
 pub mod inbox;
 pub mod outbox;
+mod pattern;
 mod pool;
 mod schema_state;
 mod scope;
 
 pub use error::DbError;
+pub use pattern::containing;
 pub use pool::{Db, DbOptions, Tx};
 pub use schema_state::SchemaState;
 pub use scope::{CrossTenantPath, Scope};

@@ -2,9 +2,14 @@
 
 use actix_web::{HttpRequest, HttpResponse, http::header};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use rust_embed::EmbeddedFile;
+use rust_embed::RustEmbed;
 
 use crate::error::ApiError;
+
+/// What the pages of all services share: `web/` of this crate.
+#[derive(RustEmbed)]
+#[folder = "web/"]
+struct SharedFiles;
 
 /// A page of another site cannot send it without asking us first.
 pub const PAGE_HEADER: &str = "x-portal-request";
@@ -32,9 +37,10 @@ pub fn page(body: impl Into<String>, policy: &str, https_only: bool) -> HttpResp
     response.body(body.into())
 }
 
-/// An embedded file; without one 404.
-pub fn asset(request: &HttpRequest, file: Option<EmbeddedFile>) -> HttpResponse {
-    let Some(file) = file else {
+/// The file `name` of the service's own `assets/`, or of those that all services share; else 404.
+pub fn asset<Own: RustEmbed>(request: &HttpRequest, name: &str) -> HttpResponse {
+    let own = Own::get(&format!("assets/{name}"));
+    let Some(file) = own.or_else(|| SharedFiles::get(name)) else {
         return HttpResponse::from_error(ApiError::not_found(
             "NOT_FOUND",
             "There is nothing at this address.",

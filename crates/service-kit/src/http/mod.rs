@@ -11,7 +11,7 @@ mod root_span;
 mod size;
 
 pub use address::{ClientAddress, InvalidProxy, TrustedProxies};
-pub use input::{BodyLimit, ValidJson, ValidPath, ValidQuery, parse_json};
+pub use input::{BodyLimit, MediaType, ValidJson, ValidPath, ValidQuery, parse_json, read_body};
 pub use limits::{AddressLimits, Exemption, client_key, note_turn};
 pub use page::{DEFAULT_LIMIT, MAX_LIMIT, Page};
 pub use patch::Patch;

@@ -111,11 +111,11 @@ fn page(
 }
 
 async fn asset(request: HttpRequest, name: web::Path<String>) -> HttpResponse {
-    pages::asset(&request, WebFiles::get(&format!("assets/{name}")))
+    pages::asset::<WebFiles>(&request, &name)
 }
 
 async fn favicon(request: HttpRequest) -> HttpResponse {
-    pages::asset(&request, WebFiles::get("assets/favicon.svg"))
+    pages::asset::<WebFiles>(&request, "favicon.svg")
 }
 
 pub(super) fn see_other(path: &str) -> HttpResponse {

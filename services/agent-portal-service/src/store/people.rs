@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::{dsl::count_star, prelude::*};
-use portal_db::{DbError, Tx};
+use portal_db::{DbError, Tx, containing};
 use portal_db_schema::schema::genesys_users as users;
 use portal_types::{Role, TenantId, UserId};
 use uuid::Uuid;
@@ -39,7 +39,7 @@ pub(crate) fn list_people(
             query = query.filter(users::is_active.eq(is_active));
         }
         if let Some(text) = &filter.text {
-            let pattern = format!("%{}%", escape_like(text));
+            let pattern = containing(text);
             query = query.filter(
                 users::name
                     .ilike(pattern.clone())
@@ -63,12 +63,6 @@ pub(crate) fn list_people(
         .load(tx.conn())?;
     let people = rows.into_iter().map(User::try_from);
     Ok((people.collect::<Result<_, _>>()?, total))
-}
-
-fn escape_like(text: &str) -> String {
-    text.replace('\\', r"\\")
-        .replace('%', r"\%")
-        .replace('_', r"\_")
 }
 
 /// The user, locked until the end of the transaction.

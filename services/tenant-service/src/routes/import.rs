@@ -1,16 +1,11 @@
 //! `POST /api/tenants/import`: many tenants get their Genesys organizations at once.
 
-use actix_web::{
-    FromRequest, HttpRequest, HttpResponse,
-    dev::Payload,
-    http::{StatusCode, header},
-    post, web,
-};
-use futures_util::{FutureExt as _, StreamExt as _, future::LocalBoxFuture};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, post, web};
+use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use portal_auth::{Guarded, PlatformAdmin};
 use portal_service_kit::{
     ApiError, FieldErrors,
-    http::{RequestId, ValidQuery},
+    http::{BodyLimit, MediaType, RequestId, ValidQuery, read_body},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -33,38 +28,8 @@ impl FromRequest for CsvFile {
     type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let content_type = request.headers().get(header::CONTENT_TYPE);
-        let essence = content_type
-            .and_then(|value| value.to_str().ok()?.split(';').next())
-            .map(str::trim);
-        let is_csv = essence.is_some_and(|essence| essence.eq_ignore_ascii_case("text/csv"));
-        let mut payload = payload.take();
-        async move {
-            if !is_csv {
-                return Err(ApiError::new(
-                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                    "UNSUPPORTED_MEDIA_TYPE",
-                    "The body must be CSV: send the header Content-Type: text/csv.",
-                ));
-            }
-            let mut body = web::BytesMut::new();
-            while let Some(chunk) = payload.next().await {
-                let chunk = chunk.map_err(|error| {
-                    ApiError::bad_request("BODY_INCOMPLETE", "The body did not arrive whole.")
-                        .with_source(anyhow::anyhow!("{error}"))
-                })?;
-                if body.len() + chunk.len() > MAX_FILE_BYTES {
-                    return Err(ApiError::new(
-                        StatusCode::PAYLOAD_TOO_LARGE,
-                        "BODY_TOO_LARGE",
-                        format!("The body is larger than {MAX_FILE_BYTES} bytes."),
-                    ));
-                }
-                body.extend_from_slice(&chunk);
-            }
-            Ok(Self(body))
-        }
-        .boxed_local()
+        let body = read_body(request, payload, MediaType::Csv, BodyLimit(MAX_FILE_BYTES));
+        async move { body.await.map(Self) }.boxed_local()
     }
 }
 

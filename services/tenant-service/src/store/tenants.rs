@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::{dsl::now, prelude::*};
-use portal_db::{DbError, Tx};
+use portal_db::{DbError, Tx, containing};
 use portal_db_schema::schema::{tenant_whatsapp_config, tenants};
 use portal_service_kit::http::Page;
 use portal_types::TenantId;
@@ -314,7 +314,7 @@ pub(crate) fn list_any_tenant(
             query = query.filter(tenants::genesys_org_id.eq(org.clone()));
         }
         if let Some(text) = &filter.text {
-            let pattern = format!("%{}%", escape_like(text));
+            let pattern = containing(text);
             query = query.filter(
                 tenants::name
                     .ilike(pattern.clone())
@@ -345,20 +345,4 @@ pub(crate) fn list_any_tenant(
         })
         .collect::<Result<_, _>>()?;
     Ok((tenants, total))
-}
-
-fn escape_like(text: &str) -> String {
-    text.replace('\\', r"\\")
-        .replace('%', r"\%")
-        .replace('_', r"\_")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::escape_like;
-
-    #[test]
-    fn patterns_are_taken_literally() {
-        assert_eq!(escape_like(r"50%_\x"), r"50\%\_\\x");
-    }
 }

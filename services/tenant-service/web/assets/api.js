@@ -1,3 +1,5 @@
+import { answer } from "/assets/answer.js";
+
 // The session of this window. The refresh token lies in a cookie that no script can read; the
 // access token lies in memory here and nowhere else.
 
@@ -9,30 +11,6 @@ let expiresAt = 0;
 let renewing = null;
 let onSignedOut = () => {};
 let onEnrolmentNeeded = () => {};
-
-/** A refusal or failure, with what the API says about it. */
-export class ApiError extends Error {
-  constructor(status, body) {
-    const error = body?.error ?? {};
-    super(error.message ?? "There is no answer. Check your connection and try again.");
-    this.status = status;
-    this.code = error.code ?? "NO_ANSWER";
-    this.fields = Array.isArray(error.details) ? error.details.filter((item) => item?.field) : [];
-    this.requestId = body?.requestId ?? "";
-  }
-}
-
-async function answer(request) {
-  let response;
-  try {
-    response = await request;
-  } catch {
-    throw new ApiError(0, null);
-  }
-  const body = await response.json().catch(() => null);
-  if (!response.ok) throw new ApiError(response.status, body);
-  return body;
-}
 
 /** The page's own server side. */
 export function ownServer(path, body) {

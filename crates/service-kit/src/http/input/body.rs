@@ -1,4 +1,4 @@
-//! JSON bodies.
+//! Bodies: JSON, and others as they are.
 
 use actix_web::{
     FromRequest, HttpRequest,
@@ -23,6 +23,15 @@ impl Default for BodyLimit {
     }
 }
 
+/// The form of a body.
+#[derive(Debug, Clone, Copy)]
+pub enum MediaType {
+    /// `application/json`
+    Json,
+    /// `text/csv`
+    Csv,
+}
+
 /// Extractor: a JSON body.
 ///
 /// Another content type answers 415, a larger body 413, broken JSON 400 `INVALID_JSON`, fields
@@ -38,44 +47,60 @@ impl<T: DeserializeOwned + 'static> FromRequest for ValidJson<T> {
         let limit = request
             .app_data::<web::Data<BodyLimit>>()
             .map_or_else(BodyLimit::default, |limit| *limit.get_ref());
-        let typed = is_json(request);
-        let declared = declared_length(request);
-        let mut payload = payload.take();
-        async move {
-            if !typed {
-                return Err(ApiError::new(
-                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                    "UNSUPPORTED_MEDIA_TYPE",
-                    "The body must be JSON: send the header Content-Type: application/json.",
-                ));
-            }
-            if declared.is_some_and(|length| length > limit.0) {
-                return Err(too_large(limit));
-            }
-            let mut body = web::BytesMut::new();
-            while let Some(chunk) = payload.next().await {
-                let chunk = chunk.map_err(|error| {
-                    ApiError::bad_request("BODY_INCOMPLETE", "The body did not arrive whole.")
-                        .with_source(anyhow::anyhow!("{error}"))
-                })?;
-                if body.len() + chunk.len() > limit.0 {
-                    return Err(too_large(limit));
-                }
-                body.extend_from_slice(&chunk);
-            }
-            parse_json(&body).map(Self)
-        }
-        .boxed_local()
+        let body = read_body(request, payload, MediaType::Json, limit);
+        async move { parse_json(&body.await?).map(Self) }.boxed_local()
     }
 }
 
-fn is_json(request: &HttpRequest) -> bool {
+/// The whole body of a request.
+///
+/// Another content type than that of `media` answers 415, a larger body than `limit` 413.
+pub fn read_body(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    media: MediaType,
+    limit: BodyLimit,
+) -> impl Future<Output = Result<web::BytesMut, ApiError>> + use<> {
+    let (form, media_type) = match media {
+        MediaType::Json => ("JSON", "application/json"),
+        MediaType::Csv => ("CSV", "text/csv"),
+    };
+    let typed = is_of_type(request, media_type);
+    let declared = declared_length(request);
+    let mut payload = payload.take();
+    async move {
+        if !typed {
+            return Err(ApiError::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "UNSUPPORTED_MEDIA_TYPE",
+                format!("The body must be {form}: send the header Content-Type: {media_type}."),
+            ));
+        }
+        if declared.is_some_and(|length| length > limit.0) {
+            return Err(too_large(limit));
+        }
+        let mut body = web::BytesMut::new();
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|error| {
+                ApiError::bad_request("BODY_INCOMPLETE", "The body did not arrive whole.")
+                    .with_source(anyhow::anyhow!("{error}"))
+            })?;
+            if body.len() + chunk.len() > limit.0 {
+                return Err(too_large(limit));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+}
+
+fn is_of_type(request: &HttpRequest, media_type: &str) -> bool {
     let essence = request
         .headers()
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next());
-    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(media_type))
 }
 
 fn declared_length(request: &HttpRequest) -> Option<usize> {

@@ -8,7 +8,7 @@ use std::future::{Ready, ready};
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use serde::de::DeserializeOwned;
 
-pub use body::{BodyLimit, ValidJson, parse_json};
+pub use body::{BodyLimit, MediaType, ValidJson, parse_json, read_body};
 
 use crate::error::{ApiError, FieldErrors};
 

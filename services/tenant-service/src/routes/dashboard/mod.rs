@@ -90,11 +90,11 @@ async fn page(dashboard: web::Data<Dashboard>) -> Result<HttpResponse, ApiError>
 }
 
 async fn asset(request: HttpRequest, path: web::Path<String>) -> HttpResponse {
-    pages::asset(&request, WebFiles::get(&format!("assets/{path}")))
+    pages::asset::<WebFiles>(&request, &path)
 }
 
 async fn favicon(request: HttpRequest) -> HttpResponse {
-    pages::asset(&request, WebFiles::get("assets/favicon.svg"))
+    pages::asset::<WebFiles>(&request, "favicon.svg")
 }
 
 #[cfg(test)]
