@@ -28,7 +28,8 @@ pub enum CrossTenantPath {
     TenantDirectory,
     /// Tells whether a Genesys user is known in another tenant (agent-portal-service).
     Identity,
-    /// Finds sessions that are over, to end and to forget them (agent-portal-service).
+    /// Finds sessions that are over, to end and to forget them, and forgets old live events
+    /// (agent-portal-service).
     SessionSweeper,
     /// Finds the tenant of a message that Meta reports on (outbound-message-service).
     WebhookRouter,

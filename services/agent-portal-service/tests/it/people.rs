@@ -109,9 +109,12 @@ async fn administrators_see_their_people_page_by_page_and_nobody_elses() {
 async fn a_person_who_is_switched_off_is_out_at_once_and_can_come_back() {
     let world = World::start().await;
     let (second, _) = world.run_service().await;
+    let events = world.listen("user.#").await;
     let admin = world.sign_in(seed::ACME_ADMIN).await;
     let agent = world.sign_in(seed::ACME_AGENT).await;
-    let events = world.listen("user.#").await;
+    for _ in 0..2 {
+        assert_eq!(events.next().await.routing_key, "user.provisioned");
+    }
 
     let (status, body) = patch(&world, &admin, &id(&agent), json!({"active": false})).await;
     assert_eq!(status, StatusCode::OK, "{body}");

@@ -20,8 +20,9 @@ fn text(body: &serde_json::Value, name: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_gives_new_tokens_of_the_same_session() {
     let world = World::start().await;
-    let person = world.sign_in(seed::ACME_AGENT).await;
     let events = world.listen("session.*").await;
+    let person = world.sign_in(seed::ACME_AGENT).await;
+    assert_eq!(events.next().await.routing_key, "session.started");
     let (status, body) = world.refresh(&person.refresh).await;
     assert_eq!(status, StatusCode::OK, "{body}");
     assert_eq!(body["expiresIn"], 300);

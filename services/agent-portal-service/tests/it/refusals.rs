@@ -263,17 +263,7 @@ async fn an_organization_without_a_tenant_is_told_so_in_the_contracts_words() {
         })
     );
     // Genesys' token is not kept: it is given back.
-    portal_test_harness::eventually("the token to be revoked", async || {
-        let calls = world
-            .sandbox
-            .journal()
-            .of_kind(portal_sandbox::Kind::Genesys);
-        calls
-            .iter()
-            .any(|call| call.method == "DELETE")
-            .then_some(())
-    })
-    .await;
+    world.genesys_token_is_revoked().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -297,8 +297,9 @@ async fn roles_of_genesys_become_roles_of_the_portal() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_later_sign_in_finds_the_person_and_tells_what_changed() {
     let world = World::start().await;
-    let first = world.sign_in(seed::ACME_AGENT).await;
     let events = world.listen("user.*").await;
+    let first = world.sign_in(seed::ACME_AGENT).await;
+    assert_eq!(events.next().await.routing_key, "user.provisioned");
     // Nothing changed: nothing is told.
     let second = world.sign_in(seed::ACME_AGENT).await;
     assert_eq!(second.agent["user_id"], first.agent["user_id"]);

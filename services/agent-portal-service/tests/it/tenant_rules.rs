@@ -101,17 +101,7 @@ async fn a_tenants_own_client_signs_its_people_in_and_renews_and_revokes_their_t
         )
         .await;
     assert_eq!(status, StatusCode::OK);
-    portal_test_harness::eventually("the token to be revoked", async || {
-        let calls = world
-            .sandbox
-            .journal()
-            .of_kind(portal_sandbox::Kind::Genesys);
-        calls
-            .iter()
-            .any(|call| call.method == "DELETE")
-            .then_some(())
-    })
-    .await;
+    world.genesys_token_is_revoked().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

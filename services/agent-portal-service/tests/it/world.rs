@@ -43,6 +43,21 @@ pub(crate) struct Person {
 }
 
 impl World {
+    /// Waits until a token was given back to Genesys.
+    pub(crate) async fn genesys_token_is_revoked(&self) {
+        portal_test_harness::eventually("the token to be revoked", async || {
+            let calls = self
+                .sandbox
+                .journal()
+                .of_kind(portal_sandbox::Kind::Genesys);
+            calls
+                .iter()
+                .any(|call| call.method == "DELETE")
+                .then_some(())
+        })
+        .await;
+    }
+
     /// Everything runs, with two tenants: `acme_corp` and `globex_inc`.
     pub(crate) async fn start() -> Self {
         Self::start_with(&[]).await

@@ -1,15 +1,12 @@
 //! API keys: shown once, kept as digests, replaced, ended, looked up by sisters.
 
-use std::time::Duration;
-
 use portal_auth::{ApiKeyDirectory as _, RevocationSubject, Revocations, Standing, sha256};
 use portal_cache::Cache;
-use portal_service_kit::http_client::{self, ClientOptions};
-use portal_tenant_client::{CachePolicy, TenantClient};
 use portal_test_harness::redis_url;
 use portal_types::ApiScope;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 use crate::world::{ADMIN_ID, Admin, SERVICE_KEY, World, bad_fields, ok, refused, with_world};
 
@@ -112,13 +109,7 @@ async fn sisters_learn_of_a_key_while_it_is_valid_and_its_tenant_works() {
         let noted = "SELECT (now() - last_used_at < interval '30 s')::text FROM tenant_api_keys";
         assert_eq!(world.db.query(noted), ["true"]);
 
-        let client = TenantClient::new(
-            http_client::build(&ClientOptions::default()).unwrap(),
-            world.replicas[0].base.parse().unwrap(),
-            SERVICE_KEY.into(),
-            CachePolicy::default(),
-        )
-        .unwrap();
+        let client = world.tenant_client();
         let digest = sha256(key["key"].as_str().unwrap());
         let known = client.find(&digest).await.unwrap().unwrap();
         assert_eq!(known.tenant_id.as_str(), "acme_corp");

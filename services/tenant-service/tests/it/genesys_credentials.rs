@@ -1,17 +1,13 @@
 //! A tenant's own OAuth clients of Genesys: sealed, shown masked, tried out at a stand-in.
 
 use portal_sandbox::{Outage, Sandbox, SandboxConfig, seed};
-use portal_service_kit::http_client::{self, ClientOptions};
-use portal_tenant_client::{CachePolicy, TenantClient};
 use portal_types::TenantId;
 use portal_vault::{Binding, Vault};
 use reqwest::{Method, Response};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use crate::world::{
-    Admin, SERVICE_KEY, VAULT_KEYS, World, bad_fields, ok, refused, with_settings, with_world,
-};
+use crate::world::{Admin, VAULT_KEYS, World, bad_fields, ok, refused, with_settings, with_world};
 
 const PATH: &str = "/api/tenants/acme_corp/genesys/credentials";
 const SECRET: &str = "canary-client-secret-wxyz";
@@ -49,13 +45,7 @@ async fn the_secret_goes_in_and_only_a_service_can_open_it() {
                 json!(["authorization_code", "c-2", null, null, null])
             ]
         );
-        for table in ["tenant_credentials", "outbox_events", "audit_log"] {
-            let sql = format!(
-                "SELECT count(*) FROM {table} t WHERE t::text LIKE '%canary%' \
-                 OR t::text LIKE '%' || encode('canary', 'hex') || '%'"
-            );
-            assert_eq!(world.db.query(&sql), ["0"], "{table}");
-        }
+        world.assert_no_canary_in(&["tenant_credentials", "outbox_events", "audit_log"]);
         opens_for_its_tenant_alone(world).await;
         let told = "SELECT concat_ws(' ', payload->'data'->>'tenant_id', payload->'data'->>'region') \
                     FROM outbox_events WHERE routing_key = 'tenant.genesys_credentials.changed'";
@@ -87,13 +77,7 @@ async fn the_secret_goes_in_and_only_a_service_can_open_it() {
 }
 
 async fn opens_for_its_tenant_alone(world: &World) {
-    let client = TenantClient::new(
-        http_client::build(&ClientOptions::default()).unwrap(),
-        world.replicas[0].base.parse().unwrap(),
-        SERVICE_KEY.into(),
-        CachePolicy::default(),
-    )
-    .unwrap();
+    let client = world.tenant_client();
     let tenant = TenantId::parse("acme_corp").unwrap();
     let profile = client.genesys_profile(&tenant).await.unwrap().unwrap();
     let sign_in = profile.sign_in_client.unwrap();

@@ -1,12 +1,11 @@
 //! Settings of a tenant, its map of roles, and what the service that signs people in gets of them.
 
-use portal_service_kit::http_client::{self, ClientOptions};
-use portal_tenant_client::{CachePolicy, RoleMapping, TenantClient};
+use portal_tenant_client::RoleMapping;
 use portal_types::TenantId;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-use crate::world::{Admin, SERVICE_KEY, bad_fields, ok, refused, with_world};
+use crate::world::{Admin, bad_fields, ok, refused, with_world};
 
 const MAP: &str = "/api/tenants/acme_corp/role-map";
 
@@ -156,13 +155,7 @@ async fn who_signs_people_in_gets_the_whole_profile() {
         let mappings = json!([{"genesys_role": "Lead", "portal_role": "supervisor"}]);
         let map = json!({"unmapped_role": "none", "mappings": mappings});
         ok(put_map(&admin, map).await, 200).await;
-        let client = TenantClient::new(
-            http_client::build(&ClientOptions::default()).unwrap(),
-            world.replicas[0].base.parse().unwrap(),
-            SERVICE_KEY.into(),
-            CachePolicy::default(),
-        )
-        .unwrap();
+        let client = world.tenant_client();
         let tenant = |id| TenantId::parse(id).unwrap();
         let acme = client
             .genesys_profile(&tenant("acme_corp"))

@@ -1,7 +1,5 @@
 //! WhatsApp configurations: written, shown masked, sealed at rest, handed to services.
 
-use portal_service_kit::http_client::{self, ClientOptions};
-use portal_tenant_client::{CachePolicy, TenantClient};
 use portal_types::TenantId;
 use portal_vault::{Binding, Vault};
 use secrecy::ExposeSecret as _;
@@ -45,13 +43,7 @@ async fn the_token_goes_in_and_never_comes_out() {
         );
 
         // Nowhere in the database: rows, events, audit.
-        for table in ["tenant_whatsapp_config", "outbox_events", "audit_log"] {
-            let sql = format!(
-                "SELECT count(*) FROM {table} t WHERE t::text LIKE '%canary%' \
-                 OR t::text LIKE '%' || encode('canary', 'hex') || '%'"
-            );
-            assert_eq!(world.db.query(&sql), ["0"], "{table}");
-        }
+        world.assert_no_canary_in(&["tenant_whatsapp_config", "outbox_events", "audit_log"]);
         assert!(!shown.to_string().contains("canary"));
         assert!(!profile(world, PROFILE).await.to_string().contains("canary"));
     })
@@ -65,13 +57,7 @@ async fn a_service_can_open_what_it_is_given() {
         admin.two_tenants().await;
         ok(admin.put_whatsapp("acme_corp", whatsapp_body(1)).await, 200).await;
 
-        let client = TenantClient::new(
-            http_client::build(&ClientOptions::default()).unwrap(),
-            world.replicas[0].base.parse().unwrap(),
-            SERVICE_KEY.into(),
-            CachePolicy::default(),
-        )
-        .unwrap();
+        let client = world.tenant_client();
         let tenant = TenantId::parse("acme_corp").unwrap();
         let profile = client.sending_profile(&tenant).await.unwrap().unwrap();
         let whatsapp = profile.whatsapp.unwrap();

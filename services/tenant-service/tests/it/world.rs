@@ -8,6 +8,7 @@ use portal_service_kit::{
     http_client::{self, ClientOptions},
     lifecycle::Shutdown,
 };
+use portal_tenant_client::{CachePolicy, TenantClient};
 use portal_test_harness::{Isolation, ServiceRole, TestDb, amqp_url, eventually, redis_url};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
@@ -92,6 +93,28 @@ pub(crate) async fn with_settings(own: &[(&str, &str)], test: impl AsyncFnOnce(&
 }
 
 impl World {
+    /// The client with which the other services ask the first replica.
+    pub(crate) fn tenant_client(&self) -> TenantClient {
+        TenantClient::new(
+            http_client::build(&ClientOptions::default()).unwrap(),
+            self.replicas[0].base.parse().unwrap(),
+            SERVICE_KEY.into(),
+            CachePolicy::default(),
+        )
+        .unwrap()
+    }
+
+    /// No row of the tables has the word `canary`, plain or as bytes.
+    pub(crate) fn assert_no_canary_in(&self, tables: &[&str]) {
+        for table in tables {
+            let sql = format!(
+                "SELECT count(*) FROM {table} t WHERE t::text LIKE '%canary%' \
+                 OR t::text LIKE '%' || encode('canary', 'hex') || '%'"
+            );
+            assert_eq!(self.db.query(&sql), ["0"], "{table}");
+        }
+    }
+
     pub(crate) fn around(db: TestDb) -> Self {
         Self {
             db,
