@@ -31,6 +31,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    contact_windows (tenant_id, phone_number_id, contact) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        #[max_length = 64]
+        phone_number_id -> Varchar,
+        #[max_length = 160]
+        contact -> Varchar,
+        last_inbound_at -> Timestamptz,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     conversation_assignments (assignment_id) {
         assignment_id -> Uuid,
         #[max_length = 255]
@@ -212,7 +225,7 @@ diesel::table! {
         phone_number_id -> Varchar,
         #[max_length = 32]
         from_number -> Varchar,
-        #[max_length = 32]
+        #[max_length = 160]
         recipient -> Varchar,
         #[sql_name = "type"]
         #[max_length = 32]
@@ -238,6 +251,9 @@ diesel::table! {
         expires_at -> Timestamptz,
         accepted_at -> Timestamptz,
         updated_at -> Timestamptz,
+        send_class -> Text,
+        send_at -> Nullable<Timestamptz>,
+        possible_duplicate -> Bool,
     }
 }
 
@@ -314,6 +330,33 @@ diesel::table! {
         probes -> Int4,
         since -> Timestamptz,
         next_probe_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    sending_numbers (tenant_id, phone_number_id) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        #[max_length = 64]
+        phone_number_id -> Varchar,
+        tracked_since -> Timestamptz,
+        messages_per_second -> Nullable<Int4>,
+        quality_rating -> Nullable<Text>,
+        messaging_limit -> Nullable<Text>,
+        checked_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    sending_policies (tenant_id) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        window_policy -> Text,
+        unknown_policy -> Text,
+        unknown_horizon_seconds -> Nullable<Int4>,
+        treat_5xx_as_unknown -> Bool,
+        allow_raw -> Bool,
+        updated_at -> Timestamptz,
     }
 }
 
@@ -516,12 +559,15 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(contact_windows -> tenants (tenant_id));
 diesel::joinable!(conversations -> tenants (tenant_id));
 diesel::joinable!(genesys_users -> tenants (tenant_id));
 diesel::joinable!(live_events -> tenants (tenant_id));
 diesel::joinable!(messages -> tenants (tenant_id));
 diesel::joinable!(platform_admin_sessions -> platform_admins (admin_id));
 diesel::joinable!(sending_holds -> tenants (tenant_id));
+diesel::joinable!(sending_numbers -> tenants (tenant_id));
+diesel::joinable!(sending_policies -> tenants (tenant_id));
 diesel::joinable!(tenant_api_keys -> tenants (tenant_id));
 diesel::joinable!(tenant_credentials -> tenants (tenant_id));
 diesel::joinable!(tenant_role_mappings -> tenants (tenant_id));
@@ -533,6 +579,7 @@ diesel::joinable!(whatsapp_signups -> tenants (tenant_id));
 diesel::allow_tables_to_appear_in_same_query!(
     audit_chains,
     audit_log,
+    contact_windows,
     conversation_assignments,
     conversations,
     genesys_user_sessions,
@@ -548,6 +595,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     platform_admins,
     relay_leases,
     sending_holds,
+    sending_numbers,
+    sending_policies,
     signing_keys,
     tenant_api_keys,
     tenant_credentials,

@@ -19,6 +19,8 @@ use strum::{Display, EnumString, IntoStaticStr};
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum MessageStatus {
+    /// Committed for later; not in its lane yet.
+    Scheduled,
     /// Committed; waits for a worker.
     Accepted,
     /// A worker asks Meta.
@@ -35,6 +37,8 @@ pub(crate) enum MessageStatus {
     Read,
     /// It will not arrive.
     Failed,
+    /// Its sender took it back before anything was sent.
+    Canceled,
 }
 
 impl MessageStatus {
@@ -46,7 +50,12 @@ impl MessageStatus {
     /// How far evidence from Meta has carried the message; `None` where Meta has not spoken yet.
     const fn rank(self) -> Option<u8> {
         match self {
-            Self::Accepted | Self::Sending | Self::RetryWait | Self::Unknown => None,
+            Self::Scheduled
+            | Self::Accepted
+            | Self::Sending
+            | Self::RetryWait
+            | Self::Unknown
+            | Self::Canceled => None,
             Self::Sent => Some(1),
             Self::Delivered => Some(2),
             Self::Read => Some(3),

@@ -140,10 +140,12 @@ fn announce(tx: &mut Tx<'_>, message: &MessageRow, report: Report) -> Result<(),
             };
             outbox_event(SOURCE, &tenant, &context, at, &event)?
         }
-        MessageStatus::Accepted
+        MessageStatus::Scheduled
+        | MessageStatus::Accepted
         | MessageStatus::Sending
         | MessageStatus::RetryWait
-        | MessageStatus::Unknown => return Ok(()),
+        | MessageStatus::Unknown
+        | MessageStatus::Canceled => return Ok(()),
     };
     outbox::append(tx, &[row])
 }
