@@ -10,8 +10,8 @@ use serde_json::Value;
 use crate::class::{Answered, of_answer};
 use crate::{Outcome, SendError};
 
-/// Longest answer that is read; a real one has a few hundred bytes.
-const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// Longest answer that is read: a page of templates with many cards; others have a few hundred bytes.
+const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// Longest text that is kept of an answer.
 const MAX_TEXT_CHARS: usize = 500;
 /// Longest wait that is believed.

@@ -8,6 +8,7 @@
 //!   answer was lost is found again.
 //! * [`webhook`] checks signatures and reads notifications without ever failing on what it does
 //!   not know.
+//! * [`TemplateNode`] is a message template as Meta lists it.
 //! * [`MetaApp`] and [`Caller`] set an account up: tokens, numbers, subscriptions, registration.
 //!
 //! Facts about the API are from Meta's Cloud API documentation as of the second half of 2026.
@@ -21,6 +22,7 @@ mod client;
 mod error;
 mod message;
 mod onboarding;
+mod templates;
 pub mod webhook;
 
 pub use class::ErrorClass;
@@ -28,3 +30,4 @@ pub use client::{Accepted, DEFAULT_VERSION, GraphClient, InvalidBaseUrl, PhoneNu
 pub use error::{Outcome, SendError};
 pub use message::{Content, MAX_TEXT_CHARS, OutboundMessage, RecipientType, Text};
 pub use onboarding::{Caller, MANAGEMENT_SCOPE, MESSAGING_SCOPE, MetaApp, TokenInfo};
+pub use templates::{TemplateNode, TemplatePage};

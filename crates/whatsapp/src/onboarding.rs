@@ -310,7 +310,7 @@ impl GraphClient {
     }
 }
 
-fn unreadable() -> SendError {
+pub(crate) fn unreadable() -> SendError {
     SendError::unknown("The answer could not be read")
 }
 

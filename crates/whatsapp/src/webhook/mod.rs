@@ -7,6 +7,8 @@
 mod notification;
 pub mod signature;
 mod status;
+mod template;
 
 pub use notification::{Change, ChangeValue, Entry, MessagesValue, NotANotification, Notification};
 pub use status::{Status, StatusKind, WebhookError};
+pub use template::{TEMPLATE_FIELDS, TemplateChange, TemplateUpdate};
