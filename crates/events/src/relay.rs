@@ -157,7 +157,9 @@ impl Relay {
         if batch.is_empty() {
             return Ok(0);
         }
+        fail::fail_point!("relay.after-claim", |_| std::process::abort());
         let confirmed = publisher.publish(&batch).await?;
+        fail::fail_point!("relay.before-mark", |_| std::process::abort());
         let count = confirmed.len();
         let marked = self
             .db

@@ -6,6 +6,8 @@ use outbound_message_service::{App, Settings, routes};
 use portal_foundation::Service;
 
 fn main() -> ExitCode {
+    // Only test builds have failpoints: there, FAILPOINTS says where this process is to die.
+    let _failpoints = fail::FailScenario::setup();
     let service = Service {
         name: "outbound-message-service",
         version: env!("CARGO_PKG_VERSION"),

@@ -47,7 +47,12 @@ pub struct TestDb {
 impl TestDb {
     /// Copies the template, which is made first when there is none for these migrations.
     pub fn new() -> Self {
-        let db = Self::empty_name();
+        Self::new_on(super::required("TEST_DATABASE_URL"))
+    }
+
+    /// As [`TestDb::new`], on another server: the URL is its superuser's.
+    pub fn new_on(server: String) -> Self {
+        let db = Self::named_on(server);
         let template = ensure_template(&db.server);
         db.create(&format!(" TEMPLATE {template}"));
         db
@@ -55,7 +60,7 @@ impl TestDb {
 
     /// A database with the roles of `deploy/postgres/roles.sql` and no tables.
     pub fn unmigrated() -> Self {
-        let db = Self::empty_name();
+        let db = Self::named_on(super::required("TEST_DATABASE_URL"));
         db.create("");
         apply_roles(&mut connect(&db.superuser_url()));
         db
@@ -97,10 +102,10 @@ impl TestDb {
             .expect("the statements run");
     }
 
-    fn empty_name() -> Self {
+    fn named_on(server: String) -> Self {
         Self {
             name: format!("test_{}", uuid::Uuid::now_v7().simple()),
-            server: super::required("TEST_DATABASE_URL"),
+            server,
         }
     }
 

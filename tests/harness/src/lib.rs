@@ -12,11 +12,13 @@
 mod database;
 mod events;
 mod eventually;
+mod private;
 mod redis;
 
 pub use database::{ServiceRole, TestDb};
 pub use events::{CaughtEvent, EventListener, make_exchanges, publish_event};
 pub use eventually::eventually;
+pub use private::{PrivatePostgres, PrivateRabbit};
 pub use redis::PrivateRedis;
 
 /// The names that keep one test's queues and keys apart from another's.

@@ -59,6 +59,11 @@ impl PrivateRedis {
         format!("redis://{user}:{PASSWORD}@127.0.0.1:{}/0", self.port)
     }
 
+    /// The URL for somebody who may do everything, for tests that are not about rights.
+    pub fn operator_url(&self) -> String {
+        format!("redis://{OPERATOR}:{PASSWORD}@127.0.0.1:{}/0", self.port)
+    }
+
     /// Ends the server; what it held is lost.
     pub fn stop(&self) {
         if let Some(mut server) = self.server.lock().expect("no panic before").take() {

@@ -165,6 +165,7 @@ impl Acceptor {
             .db
             .write("accept_message", &tenant, move |tx| writer.write(tx))
             .await?;
+        fail::fail_point!("accept.after-commit", |_| std::process::abort());
         if !acceptance.replayed {
             self.relay.wake();
             self.accepted.add(1, &[]);
@@ -250,6 +251,7 @@ impl Writer {
             ),
         ];
         outbox::append(tx, &rows)?;
+        fail::fail_point!("accept.before-commit", |_| std::process::abort());
         Ok(Acceptance {
             answer: self.answer,
             replayed: false,

@@ -192,6 +192,7 @@ impl Deliverer {
         sender: &Sender,
         attempt: Attempt,
     ) -> Result<(), DeliverError> {
+        fail::fail_point!("deliver.after-attempt", |_| std::process::abort());
         let result = match self.request(&attempt) {
             Ok(message) if attempt.begun.elapsed() < STALE_ATTEMPT => {
                 let number = &attempt.message.phone_number_id;
@@ -213,6 +214,7 @@ impl Deliverer {
         if let Err(error) = &result {
             tracing::info!(message.id = %attempt.message.message_id, attempt = attempt.number, error = %error, "an attempt failed");
         }
+        fail::fail_point!("deliver.before-record", |_| std::process::abort());
         let record = Record {
             attempt,
             result,
@@ -235,6 +237,7 @@ impl Deliverer {
         backon::Retryable::retry(write, backoff)
             .when(DbError::is_transient)
             .await?;
+        fail::fail_point!("deliver.after-record", |_| std::process::abort());
         self.relay.wake();
         Ok(())
     }

@@ -18,6 +18,23 @@ use crate::sisters::{Sisters, profile};
 
 const VAULT_KEYS: &str = "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
+/// The servers behind the service: those of the test run, unless a test brings its own.
+pub(crate) struct Servers {
+    pub(crate) db: TestDb,
+    pub(crate) amqp_url: String,
+    pub(crate) redis_url: String,
+}
+
+impl Servers {
+    pub(crate) fn shared() -> Self {
+        Self {
+            db: TestDb::new(),
+            amqp_url: amqp_url(),
+            redis_url: redis_url(),
+        }
+    }
+}
+
 pub(crate) struct World {
     pub(crate) db: TestDb,
     pub(crate) sandbox: Sandbox,
@@ -26,6 +43,7 @@ pub(crate) struct World {
     pub(crate) isolation: Isolation,
     pub(crate) http: reqwest::Client,
     pub(crate) url: String,
+    redis_url: String,
     environment: BTreeMap<String, String>,
     shutdown: Shutdown,
 }
@@ -45,7 +63,16 @@ impl World {
 
     /// Everything but the service itself.
     pub(crate) fn prepare(settings: &[(&str, &str)]) -> Self {
-        let db = TestDb::new();
+        Self::prepare_on(Servers::shared(), settings)
+    }
+
+    /// As [`World::prepare`], on servers of the test's own.
+    pub(crate) fn prepare_on(servers: Servers, settings: &[(&str, &str)]) -> Self {
+        let Servers {
+            db,
+            amqp_url,
+            redis_url,
+        } = servers;
         let isolation = Isolation::new();
         let sandbox = Sandbox::start(SandboxConfig::default()).unwrap();
         let sisters = Sisters::start();
@@ -61,9 +88,9 @@ impl World {
             ("HTTP__WORKERS", "1"),
             ("DATABASE__URL", &db.url(ServiceRole::Outbound)),
             ("DATABASE__POOL_SIZE", "6"),
-            ("RABBITMQ__URL", &amqp_url()),
+            ("RABBITMQ__URL", &amqp_url),
             ("RABBITMQ__NAMESPACE", &isolation.rabbitmq_namespace),
-            ("REDIS__URL", &redis_url()),
+            ("REDIS__URL", &redis_url),
             ("REDIS__KEY_PREFIX", &isolation.redis_key_prefix),
             ("VAULT__KEYS", VAULT_KEYS),
             ("VAULT__ACTIVE_KEY", "k1"),
@@ -96,6 +123,7 @@ impl World {
             isolation,
             http: reqwest_client(),
             url: String::new(),
+            redis_url,
             environment,
             shutdown: Shutdown::new(),
         }
@@ -135,7 +163,7 @@ impl World {
     /// The list of what was ended, as its owners write it.
     pub(crate) fn revocations(&self) -> Revocations {
         let prefix = &self.isolation.redis_key_prefix;
-        let cache = Cache::connect(&redis_url().into(), prefix).unwrap();
+        let cache = Cache::connect(&self.redis_url.as_str().into(), prefix).unwrap();
         Revocations::new(cache, Duration::from_mins(5))
     }
 

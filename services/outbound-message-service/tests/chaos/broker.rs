@@ -1,0 +1,75 @@
+//! F5 to F7: a broker that goes, forgets everything, or refuses.
+
+use portal_test_harness::PrivateRabbit;
+
+use crate::{
+    generator::Load,
+    stage::{Setup, Stage},
+    world::Servers,
+};
+
+async fn on(rabbit: &PrivateRabbit) -> Stage {
+    let servers = Servers {
+        amqp_url: rabbit.url(),
+        ..Servers::shared()
+    };
+    Stage::start(Setup {
+        servers,
+        ..Setup::default()
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f5_a_broker_that_stops_and_one_that_dies_lose_nothing() {
+    let rabbit = PrivateRabbit::start();
+    let mut stage = on(&rabbit).await;
+    stage.load(Load {
+        messages: 25,
+        ..Load::default()
+    });
+    stage.accepted(20).await;
+    rabbit.stop();
+    let so_far = stage.accepted_so_far();
+    stage.accepted(so_far + 20).await;
+    rabbit.resume();
+    let so_far = stage.accepted_so_far();
+    stage.accepted(so_far + 20).await;
+    rabbit.kill();
+    rabbit.resume();
+    stage.judge().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f6_deleted_queues_and_exchanges_lose_nothing() {
+    let rabbit = PrivateRabbit::start();
+    let mut stage = on(&rabbit).await;
+    stage.load(Load {
+        messages: 25,
+        ..Load::default()
+    });
+    stage.accepted(30).await;
+    rabbit.control("stop_app");
+    rabbit.control("force_reset");
+    rabbit.control("start_app");
+    // Users and exchanges are an operator's to bring back; services make their queues anew.
+    rabbit.control("import_definitions \"$HOME_DIR/definitions.json\"");
+    stage.judge().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f7_a_broker_in_alarm_stops_no_acceptance() {
+    let rabbit = PrivateRabbit::start();
+    let mut stage = on(&rabbit).await;
+    stage.load(Load {
+        messages: 25,
+        ..Load::default()
+    });
+    stage.accepted(20).await;
+    rabbit.control("set_vm_memory_high_watermark absolute 1");
+    let so_far = stage.accepted_so_far();
+    stage.accepted(so_far + 40).await;
+    assert_eq!(stage.server_errors(), 0);
+    rabbit.control("set_vm_memory_high_watermark absolute 2GiB");
+    stage.judge().await;
+}
