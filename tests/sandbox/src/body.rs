@@ -63,7 +63,7 @@ impl Body {
         Self::of_value(&Value::Object(shown))
     }
 
-    fn of_value(value: &Value) -> Self {
+    pub(crate) fn of_value(value: &Value) -> Self {
         Self(serde_json::value::to_raw_value(value).ok())
     }
 

@@ -184,6 +184,16 @@ pub struct GraphSettings {
     pub code_lifetime: Duration,
     /// Last path segments of calls that answer 503 while all others work.
     pub failing: Vec<String>,
+    /// Life of an uploaded file.
+    pub media_lifetime: Duration,
+    /// Life of a file that came with an incoming message.
+    pub inbound_media_lifetime: Duration,
+    /// Life of a download URL.
+    pub media_url_lifetime: Duration,
+    /// Content types that may be sent besides the documented ones.
+    pub extra_types: Vec<String>,
+    /// Free-form messages outside the 24-hour window are accepted and then fail with 131047.
+    pub enforce_window: bool,
 }
 
 impl Default for GraphSettings {
@@ -195,6 +205,11 @@ impl Default for GraphSettings {
             hang: Duration::from_mins(1),
             code_lifetime: Duration::from_secs(30),
             failing: Vec::new(),
+            media_lifetime: Duration::from_hours(30 * 24),
+            inbound_media_lifetime: Duration::from_hours(7 * 24),
+            media_url_lifetime: Duration::from_mins(5),
+            extra_types: Vec::new(),
+            enforce_window: false,
         }
     }
 }

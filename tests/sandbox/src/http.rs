@@ -14,12 +14,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::Utc;
 use serde::Serialize;
+use serde_json::Value;
 use url::form_urlencoded;
 
 use crate::body::{Body, shown};
 use crate::config::Outage;
 use crate::crypto::fingerprint;
 use crate::journal::{Entry, Kind, SeenToken};
+use crate::links::SlowBody;
 use crate::state::State;
 use crate::{control, genesys, graph};
 
@@ -130,7 +132,12 @@ impl Call {
     }
 
     fn shown_body(&self) -> Body {
-        if self.is_form() {
+        let is_multipart = self
+            .header("content-type")
+            .is_some_and(|kind| kind.trim().starts_with("multipart/"));
+        if is_multipart {
+            Body::default()
+        } else if self.is_form() {
             Body::of_form(self.form())
         } else {
             Body::of(&self.body)
@@ -182,6 +189,8 @@ pub(crate) struct Notes {
     pub(crate) token_name: Option<String>,
     pub(crate) wamid: Option<String>,
     pub(crate) magic: Option<String>,
+    /// Shown instead of a body that is no text.
+    pub(crate) request: Option<Value>,
 }
 
 impl Notes {
@@ -189,6 +198,9 @@ impl Notes {
         entry.phone_number_id.clone_from(&self.phone_number_id);
         entry.wamid.clone_from(&self.wamid);
         entry.magic.clone_from(&self.magic);
+        if let Some(request) = &self.request {
+            entry.request = Body::of_value(request);
+        }
         if let Some(token) = entry.token.as_mut() {
             token.name.clone_from(&self.token_name);
         }
@@ -199,7 +211,9 @@ impl Notes {
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: web::Bytes,
+    /// Sent instead of `body`.
+    pub(crate) slow: Option<SlowBody>,
     pub(crate) hang_up: bool,
     pub(crate) notes: Notes,
 }
@@ -209,7 +223,8 @@ impl Reply {
         Self {
             status,
             headers: Vec::new(),
-            body: Vec::new(),
+            body: web::Bytes::new(),
+            slow: None,
             hang_up: false,
             notes: Notes::default(),
         }
@@ -217,13 +232,13 @@ impl Reply {
 
     pub(crate) fn json(status: u16, body: &impl Serialize) -> Self {
         let mut reply = Self::empty(status).with("content-type", "application/json; charset=UTF-8");
-        reply.body = serde_json::to_vec(body).unwrap_or_default();
+        reply.body = serde_json::to_vec(body).unwrap_or_default().into();
         reply
     }
 
     pub(crate) fn html(status: u16, page: String) -> Self {
         let mut reply = Self::empty(status).with("content-type", "text/html; charset=utf-8");
-        reply.body = page.into_bytes();
+        reply.body = page.into();
         reply
     }
 
@@ -258,18 +273,21 @@ impl Reply {
         for header in self.headers {
             response.append_header(header);
         }
-        response.body(self.body)
+        match self.slow {
+            Some(slow) => response.body(slow),
+            None => response.body(self.body),
+        }
     }
 
     fn shown_body(&self) -> Body {
-        let is_page = self
+        let is_json = self
             .headers
             .iter()
-            .any(|(name, value)| name == "content-type" && value.starts_with("text/html"));
-        if is_page {
-            Body::default()
-        } else {
+            .any(|(name, value)| name == "content-type" && value.starts_with("application/json"));
+        if is_json {
             Body::of(&self.body)
+        } else {
+            Body::default()
         }
     }
 }
@@ -300,7 +318,10 @@ impl Side {
     fn of(call: &Call) -> Self {
         match call.segments().as_slice() {
             []
-            | ["journal" | "control" | "health" | "favicon.ico", ..]
+            | [
+                "journal" | "control" | "health" | "links" | "favicon.ico",
+                ..,
+            ]
             | ["sdk.js"]
             | [_, "sdk.js"]
             | ["dialog", "signup"] => Self::Own,

@@ -26,6 +26,7 @@ mod genesys;
 mod graph;
 mod http;
 pub mod journal;
+mod links;
 mod state;
 
 use std::net::SocketAddr;
@@ -43,6 +44,7 @@ pub use self::config::{Outage, PayloadVersion, SandboxConfig, StatusDelays, Webh
 pub use self::control::UserChange;
 pub use self::genesys::world::{ClientKind, OAuthClient, Org, User};
 pub use self::graph::magic::{MAGIC_NUMBERS, MagicNumber, magic_recipient};
+pub use self::graph::templates::Template;
 pub use self::graph::world::{GraphToken, NewWaba, Phone, TokenState, Waba};
 use self::graph::world::{MANAGEMENT, MESSAGING};
 pub use self::journal::{Entry, Filter, GraphCall, Journal, Kind};
@@ -58,7 +60,7 @@ pub mod seed {
 pub const LOGIN_COOKIE: &str = genesys::LOGIN_COOKIE;
 
 /// Longest request body.
-const BODY_LIMIT: usize = 16 * 1024 * 1024;
+const BODY_LIMIT: usize = 128 * 1024 * 1024;
 /// Longer than common HTTP clients keep idle connections, so that it is never the sandbox that
 /// closes one just as a request is written to it.
 const KEEP_ALIVE: Duration = Duration::from_mins(5);
@@ -245,6 +247,16 @@ impl Sandbox {
     /// Changes a number; false when there is none with this id.
     pub fn change_phone(&self, id: &str, change: impl FnOnce(&mut Phone)) -> bool {
         self.state.graph().phone_mut(id).map(change).is_some()
+    }
+
+    /// The templates of an account as they are now.
+    pub fn templates(&self, waba_id: &str) -> Vec<Template> {
+        let world = self.state.graph();
+        let own = world
+            .templates
+            .iter()
+            .filter(|have| have.waba_id == waba_id);
+        own.cloned().collect()
     }
 
     /// Lets the Graph calls whose path ends with one of these words answer 503.

@@ -16,6 +16,7 @@ use crate::config::{GenesysSettings, GraphSettings, SandboxConfig, WebhookSettin
 use crate::genesys::world::GenesysWorld;
 use crate::graph::world::GraphWorld;
 use crate::journal::Journal;
+use crate::links::Links;
 
 /// The part of the configuration that can change while the sandbox runs.
 #[derive(Debug, Clone)]
@@ -37,9 +38,10 @@ impl Settings {
 
 pub(crate) struct State {
     config: SandboxConfig,
-    settings: Mutex<Settings>,
+    settings: Mutex<Arc<Settings>>,
     genesys: Mutex<GenesysWorld>,
     graph: Mutex<GraphWorld>,
+    links: Mutex<Links>,
     /// Calls that a "fail N times" number has already refused, by sender, recipient and number.
     refusals: Mutex<HashMap<(String, String, String), u32>>,
     pub(crate) journal: Journal,
@@ -70,9 +72,10 @@ impl State {
             .build()
             .context("building the webhook client")?;
         Ok(Self {
-            settings: Mutex::new(Settings::from_config(&config)),
+            settings: Mutex::new(Arc::new(Settings::from_config(&config))),
             genesys: Mutex::new(GenesysWorld::seeded(&config.redirect_uris)),
             graph: Mutex::new(GraphWorld::seeded()),
+            links: Mutex::default(),
             refusals: Mutex::default(),
             journal: Journal::new(config.journal_capacity),
             http,
@@ -86,19 +89,21 @@ impl State {
 
     /// Back to the start: seeds, settings, counters and an empty journal.
     pub(crate) fn reset(&self) {
-        *lock(&self.settings) = Settings::from_config(&self.config);
+        *lock(&self.settings) = Arc::new(Settings::from_config(&self.config));
         *lock(&self.genesys) = GenesysWorld::seeded(&self.config.redirect_uris);
         *lock(&self.graph) = GraphWorld::seeded();
+        *lock(&self.links) = Links::default();
         lock(&self.refusals).clear();
         self.journal.clear();
     }
 
-    pub(crate) fn settings(&self) -> Settings {
-        lock(&self.settings).clone()
+    /// As they are now; a later change makes new ones.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&lock(&self.settings))
     }
 
     pub(crate) fn change_settings(&self, change: impl FnOnce(&mut Settings)) {
-        change(&mut lock(&self.settings));
+        change(Arc::make_mut(&mut lock(&self.settings)));
     }
 
     pub(crate) fn genesys(&self) -> MutexGuard<'_, GenesysWorld> {
@@ -107,6 +112,10 @@ impl State {
 
     pub(crate) fn graph(&self) -> MutexGuard<'_, GraphWorld> {
         lock(&self.graph)
+    }
+
+    pub(crate) fn links(&self) -> MutexGuard<'_, Links> {
+        lock(&self.links)
     }
 
     /// True for the first `times` calls with this key; then false once, and the count starts anew.

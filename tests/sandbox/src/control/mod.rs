@@ -17,6 +17,7 @@ use crate::graph::dialog;
 use crate::graph::magic::MAGIC_NUMBERS;
 use crate::http::{Call, Reply};
 use crate::journal::{Entry, Filter, Kind};
+use crate::links;
 use crate::state::State;
 
 /// A refusal of a control call: a status and a sentence.
@@ -48,6 +49,10 @@ pub(crate) async fn handle(state: &Arc<State>, call: &Call) -> Reply {
         }
         ("GET", ["sdk.js"] | [_, "sdk.js"]) => return dialog::sdk(),
         ("GET" | "POST", ["dialog", "signup"]) => return dialog::page(state, call),
+        ("GET" | "HEAD", ["links", id, ..]) => {
+            let link = state.links().take(id);
+            return links::serve(link, call).await;
+        }
         ("PUT", ["control", "webhook"]) => settings::webhook(state, call).await,
         (_, ["control", rest @ ..]) => control(state, call, rest),
         _ => Err(Refused::unknown("page")),
@@ -124,6 +129,9 @@ fn control(state: &Arc<State>, call: &Call, rest: &[&str]) -> Answer {
         ("POST", ["users"]) => world::add_user(state, call),
         ("PATCH", ["users", which]) => world::change_user(state, which, call),
         ("POST", ["oauth-clients"]) => world::add_client(state, call),
+        ("GET", ["links"]) => Ok(state.links().shown()),
+        ("POST", ["links"]) => add_link(state, call),
+        ("PUT", ["graph"]) => settings::graph(state, call),
         ("POST", ["wabas"]) => world::add_waba(state, call),
         ("POST", ["reset"]) => {
             state.reset();
@@ -131,6 +139,12 @@ fn control(state: &Arc<State>, call: &Call, rest: &[&str]) -> Answer {
         }
         _ => Err(Refused::unknown("control")),
     }
+}
+
+fn add_link(state: &Arc<State>, call: &Call) -> Answer {
+    let path = state.links().add(parse(call)?);
+    let host = call.header("host").unwrap_or("localhost");
+    Ok(json!({"url": format!("http://{host}{path}"), "path": path}))
 }
 
 fn overview(state: &Arc<State>) -> Value {

@@ -81,6 +81,43 @@ pub(super) fn latency(state: &Arc<State>, call: &Call) -> Answer {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct GraphChange {
+    media_lifetime_ms: Option<u64>,
+    inbound_media_lifetime_ms: Option<u64>,
+    media_url_lifetime_ms: Option<u64>,
+    extra_types: Option<Vec<String>>,
+    enforce_window: Option<bool>,
+}
+
+pub(super) fn graph(state: &Arc<State>, call: &Call) -> Answer {
+    let change: GraphChange = parse(call)?;
+    state.change_settings(|settings| {
+        let graph = &mut settings.graph;
+        let pairs = [
+            (change.media_lifetime_ms, &mut graph.media_lifetime),
+            (
+                change.inbound_media_lifetime_ms,
+                &mut graph.inbound_media_lifetime,
+            ),
+            (change.media_url_lifetime_ms, &mut graph.media_url_lifetime),
+        ];
+        for (millis, target) in pairs {
+            if let Some(millis) = millis {
+                *target = Duration::from_millis(millis);
+            }
+        }
+        if let Some(types) = change.extra_types {
+            graph.extra_types = types;
+        }
+        if let Some(enforce) = change.enforce_window {
+            graph.enforce_window = enforce;
+        }
+    });
+    Ok(json!({"changed": true}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct GenesysChange {
     rate_limit_per_minute: Option<u32>,
     code_lifetime_ms: Option<u64>,
@@ -138,7 +175,7 @@ pub(super) async fn webhook(state: &Arc<State>, call: &Call) -> Answer {
         let target = url
             .clone()
             .flatten()
-            .or_else(|| state.settings().webhook.url);
+            .or_else(|| state.settings().webhook.url.clone());
         let target = target.ok_or_else(|| Refused::bad("There is no url to verify."))?;
         verify(state, target, verify_token).await?;
     }

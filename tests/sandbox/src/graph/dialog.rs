@@ -18,7 +18,7 @@ pub(crate) fn sdk() -> Reply {
     let mut reply = Reply::empty(200)
         .with("content-type", "application/x-javascript; charset=utf-8")
         .with("access-control-allow-origin", "*");
-    reply.body = include_bytes!("sdk.js").to_vec();
+    reply.body = include_bytes!("sdk.js").as_slice().into();
     reply
 }
 

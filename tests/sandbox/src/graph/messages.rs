@@ -10,10 +10,12 @@ use serde_json::{Value, json};
 
 use super::errors::GraphError;
 use super::magic::{self, Answer, Behaviour, Plan, Refusal};
-use super::rows;
+use super::media::{self, Use};
+use super::rows::{self, ErrorRow};
+use super::templates;
 use super::validate::{self, Asked, Outgoing, Recipient};
 use super::webhooks;
-use super::world::{Phone, Waba};
+use super::world::{GraphWorld, Phone, Waba};
 use crate::crypto::random_hex_upper;
 use crate::http::{Call, Notes, Reply};
 use crate::state::State;
@@ -30,6 +32,8 @@ pub(crate) struct Accepted {
     pub(crate) phone: Phone,
     pub(crate) recipient: Recipient,
     pub(crate) kind: String,
+    /// What it is charged as.
+    pub(crate) category: String,
     pub(crate) callback_data: Option<String>,
 }
 
@@ -59,13 +63,16 @@ pub(crate) async fn send(
     waba: Waba,
     phone: Phone,
 ) -> Result<Reply, GraphError> {
-    let asked = validate::read(&body_of(call), &phone)?;
+    let settings = state.settings();
+    let body = body_of(call);
+    let asked = validate::read(&body, &phone, &settings.graph.extra_types)?;
     let Asked::Send(outgoing) = asked else {
         return Ok(Reply::json(200, &json!({"success": true})));
     };
     if !phone.registered {
         return Err(rows::NOT_REGISTERED.into());
     }
+    let checked = compare(&state.graph(), &waba, &phone, &outgoing, &body)?;
     let chosen = magic::choose(outgoing.recipient.key());
     notes.magic = chosen.as_ref().map(|chosen| chosen.digits.clone());
     let (answer, plan) = match chosen.as_ref().map(|chosen| chosen.behaviour) {
@@ -88,11 +95,15 @@ pub(crate) async fn send(
     };
     // The app hears of nothing that happens in an account that it is not subscribed to.
     let plan = if waba.subscribed { plan } else { Plan::Nothing };
-    let settings = state.settings().graph;
+    let plan = match checked.late {
+        Some(row) if plan != Plan::Nothing => Plan::Fail(row),
+        _ => plan,
+    };
+    let settings = &settings.graph;
     if answer == Answer::Slow {
         tokio::time::sleep(settings.slow_answer).await;
     }
-    let accepted = accept(outgoing, &waba, phone);
+    let accepted = accept(outgoing, checked.category, &waba, phone);
     notes.wamid = Some(accepted.wamid.clone());
     // At once: the answer may come much later, or never.
     state
@@ -129,6 +140,46 @@ pub(crate) async fn send(
     Ok(reply)
 }
 
+/// What the account's own objects say about a message.
+#[derive(Default)]
+struct Checked {
+    /// Of the template.
+    category: Option<String>,
+    /// Accepted, and failed by this later.
+    late: Option<ErrorRow>,
+}
+
+/// Compares a message with the account's templates and the number's media.
+fn compare(
+    world: &GraphWorld,
+    waba: &Waba,
+    phone: &Phone,
+    outgoing: &Outgoing,
+    body: &Value,
+) -> Result<Checked, GraphError> {
+    let mut checked = Checked::default();
+    let mut media = Vec::new();
+    if outgoing.kind == "template" {
+        let known = world
+            .templates
+            .iter()
+            .filter(|have| have.waba_id == waba.id);
+        let matched = templates::check::check(&body["template"], known)?;
+        if matched.phone_only && matches!(outgoing.recipient, Recipient::User(_)) {
+            return Err(rows::NO_USER_ID.into());
+        }
+        checked.category = Some(matched.category);
+        media = matched.media;
+    }
+    for id in outgoing.media.iter().chain(&media) {
+        match media::used(world, &phone.id, &outgoing.kind, id)? {
+            Use::Fine => {}
+            Use::Fails => checked.late = Some(rows::MEDIA_FAILED),
+        }
+    }
+    Ok(checked)
+}
+
 fn refuse(refusal: Refusal, phone: &Phone) -> Result<Reply, GraphError> {
     match refusal {
         Refusal::Row(row) => Err(row.into()),
@@ -140,7 +191,7 @@ fn refuse(refusal: Refusal, phone: &Phone) -> Result<Reply, GraphError> {
     }
 }
 
-fn accept(outgoing: Outgoing, waba: &Waba, phone: Phone) -> Accepted {
+fn accept(outgoing: Outgoing, category: Option<String>, waba: &Waba, phone: Phone) -> Accepted {
     Accepted {
         wamid: wamid(outgoing.recipient.key()),
         at: Utc::now(),
@@ -148,6 +199,7 @@ fn accept(outgoing: Outgoing, waba: &Waba, phone: Phone) -> Accepted {
         phone,
         recipient: outgoing.recipient,
         kind: outgoing.kind,
+        category: category.unwrap_or_else(|| "service".to_owned()),
         callback_data: outgoing.callback_data,
     }
 }

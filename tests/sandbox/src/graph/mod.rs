@@ -4,11 +4,13 @@
 pub(crate) mod dialog;
 mod errors;
 pub(crate) mod magic;
+pub(crate) mod media;
 mod messages;
 mod nodes;
 mod rows;
 pub(crate) mod seed;
 pub(crate) mod signup;
+pub(crate) mod templates;
 mod validate;
 mod webhooks;
 pub(crate) mod world;
@@ -21,7 +23,7 @@ use self::errors::GraphError;
 use self::world::{GraphToken, GraphWorld, TokenState};
 use crate::crypto::{fbtrace_id, hmac_sha256_hex};
 use crate::http::{Call, Notes, Reply};
-use crate::state::State;
+use crate::state::{Settings, State};
 
 /// Versions that answer, oldest first; Graph serves an unversioned call with the oldest.
 const VERSIONS: [&str; 6] = ["v21.0", "v22.0", "v23.0", "v24.0", "v25.0", "v26.0"];
@@ -161,7 +163,9 @@ fn authenticate(
 /// Sending needs one permission, everything else the other.
 fn check_scope(token: &GraphToken, rest: &[&str]) -> Result<(), GraphError> {
     let needed = match rest {
-        [_, "messages"] => world::MESSAGING,
+        [_, "messages" | "media"] | ["whatsapp_business", ..] => world::MESSAGING,
+        // A media id; it needs either permission.
+        [_] if token.scopes.iter().any(|scope| scope == world::MESSAGING) => world::MESSAGING,
         _ => world::MANAGEMENT,
     };
     if token.scopes.iter().any(|scope| scope == needed) {
@@ -181,56 +185,97 @@ async fn route(
         notes.phone_number_id = Some((*id).to_owned());
     }
     let settings = state.settings();
-    let app_secret = settings.webhook.app_secret;
     if rest
         .last()
         .is_some_and(|edge| settings.graph.failing.iter().any(|failing| failing == edge))
     {
         return Err(rows::SERVICE_DOWN.into());
     }
-    let (waba, phone) = {
+    let found = {
         let mut world = state.graph();
         match (call.method.as_str(), rest) {
-            ("GET", ["debug_token"]) => return nodes::debug_token(&world, &app_secret, call),
+            ("GET", ["debug_token"]) => {
+                return nodes::debug_token(&world, &settings.webhook.app_secret, call);
+            }
             ("GET" | "POST", ["oauth", "access_token"]) => {
-                let lifetime = settings.graph.code_lifetime;
-                return signup::access_token(&mut world, &app_secret, lifetime, call);
+                return signup::access_token(&mut world, &settings, call);
             }
             _ => {}
         }
-        let token = authenticate(&world, &app_secret, call)?;
-        let Some(id) = rest.first() else {
-            return Err(GraphError::parameter("Unsupported get request."));
-        };
+        let token = authenticate(&world, &settings.webhook.app_secret, call)?;
         check_scope(&token, rest)?;
         match (call.method.as_str(), rest) {
-            ("POST", [id, "messages"]) => {
+            ("POST", [id, edge @ ("messages" | "media")]) => {
                 let found = world.phone(&token, id);
                 let (waba, phone) = found.ok_or_else(|| GraphError::no_object("POST", id))?;
-                (waba.clone(), phone.clone())
+                (*edge, waba.clone(), phone.clone())
             }
-            ("GET", [id]) => {
-                if let Some((waba, phone)) = world.phone(&token, id) {
-                    notes.phone_number_id = Some((*id).to_owned());
-                    return nodes::phone(call, waba, phone);
-                }
-                let waba = world.waba(&token, id);
-                return nodes::waba(call, waba.ok_or_else(|| GraphError::no_object("GET", id))?);
+            ("GET", ["whatsapp_business", "attachments"]) => {
+                return Ok(media::download(&world, &token, call));
             }
-            ("GET", [id, "phone_numbers"]) => {
-                let waba = world.waba(&token, id);
-                let waba = waba.ok_or_else(|| GraphError::no_object("GET", id))?;
-                return nodes::phone_numbers(call, waba);
-            }
-            (method @ ("GET" | "POST" | "DELETE"), [id, "subscribed_apps"]) => {
-                return signup::subscribed_apps(&mut world, &token, method, id, call);
-            }
-            ("POST", [id, verb @ ("register" | "deregister")]) => {
-                notes.phone_number_id = Some((*id).to_owned());
-                return signup::registration(&mut world, &token, id, verb, call);
-            }
-            (method, _) => return Err(GraphError::no_object(method, id)),
+            _ => return objects(&mut world, &settings, &token, call, rest, notes),
         }
     };
-    messages::send(state, call, notes, waba, phone).await
+    match found {
+        ("messages", waba, phone) => messages::send(state, call, notes, waba, phone).await,
+        (_, _, phone) => media::upload(state, call, notes, &phone.id).await,
+    }
+}
+
+/// Reads and changes of what an account has.
+fn objects(
+    world: &mut GraphWorld,
+    settings: &Settings,
+    token: &GraphToken,
+    call: &Call,
+    rest: &[&str],
+    notes: &mut Notes,
+) -> Result<Reply, GraphError> {
+    let Some(id) = rest.first() else {
+        return Err(GraphError::parameter("Unsupported get request."));
+    };
+    match (call.method.as_str(), rest) {
+        ("GET", [id]) => node(world, settings, token, call, id, notes),
+        ("POST", [id]) => templates::edges::edit(world, token, id, call)
+            .unwrap_or_else(|| Err(GraphError::no_object("POST", id))),
+        ("DELETE", [id]) => media::delete(world, token, id, call),
+        ("GET", [id, "phone_numbers"]) => {
+            let waba = world.waba(token, id);
+            nodes::phone_numbers(call, waba.ok_or_else(|| GraphError::no_object("GET", id))?)
+        }
+        ("GET", [id, "message_templates"]) => templates::edges::list(world, token, id, call),
+        ("POST", [id, "message_templates"]) => templates::edges::create(world, token, id, call),
+        ("DELETE", [id, "message_templates"]) => templates::edges::delete(world, token, id, call),
+        (method @ ("GET" | "POST" | "DELETE"), [id, "subscribed_apps"]) => {
+            signup::subscribed_apps(world, token, method, id, call)
+        }
+        ("POST", [id, verb @ ("register" | "deregister")]) => {
+            notes.phone_number_id = Some((*id).to_owned());
+            signup::registration(world, token, id, verb, call)
+        }
+        (method, _) => Err(GraphError::no_object(method, id)),
+    }
+}
+
+/// `GET /{id}`: a number, an account, a template or a media file.
+fn node(
+    world: &mut GraphWorld,
+    settings: &Settings,
+    token: &GraphToken,
+    call: &Call,
+    id: &str,
+    notes: &mut Notes,
+) -> Result<Reply, GraphError> {
+    if let Some((waba, phone)) = world.phone(token, id) {
+        notes.phone_number_id = Some(id.to_owned());
+        return nodes::phone(call, waba, phone);
+    }
+    if let Some(waba) = world.waba(token, id) {
+        return nodes::waba(call, waba);
+    }
+    if let Some(template) = templates::edges::node(world, token, id, call) {
+        return template;
+    }
+    media::node(world, token, id, call, settings.graph.media_url_lifetime)
+        .unwrap_or_else(|| Err(GraphError::no_object("GET", id)))
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::errors::GraphError;
 use super::seed;
+use super::templates::edges::WITHOUT_VALUE as TEMPLATE_WITHOUT_VALUE;
 use super::world::{GraphToken, GraphWorld, MANAGEMENT, MESSAGING, Phone, TokenState, Waba};
 use crate::http::{Call, Reply};
 
@@ -60,7 +61,12 @@ fn fields(call: &Call, defaults: &[&str]) -> Vec<String> {
 }
 
 /// The node with the fields asked for; `id` always comes along.
-fn select(all: &Value, call: &Call, defaults: &[&str], node: &str) -> Result<Value, GraphError> {
+pub(crate) fn select(
+    all: &Value,
+    call: &Call,
+    defaults: &[&str],
+    node: &str,
+) -> Result<Value, GraphError> {
     let mut shown = Map::new();
     for name in fields(call, defaults) {
         match all.get(&name) {
@@ -68,6 +74,7 @@ fn select(all: &Value, call: &Call, defaults: &[&str], node: &str) -> Result<Val
                 shown.insert(name, value.clone());
             }
             None if node == PHONE_NODE && PHONE_WITHOUT_VALUE.contains(&name.as_str()) => {}
+            None if node != PHONE_NODE && TEMPLATE_WITHOUT_VALUE.contains(&name.as_str()) => {}
             None => return Err(GraphError::no_field(&name, node)),
         }
     }
@@ -148,37 +155,59 @@ pub(crate) fn waba(call: &Call, waba: &Waba) -> Result<Reply, GraphError> {
 }
 
 pub(crate) fn phone_numbers(call: &Call, waba: &Waba) -> Result<Reply, GraphError> {
+    let path = format!("{}/phone_numbers", waba.id);
+    let phones: Vec<&Phone> = waba.phones.iter().collect();
+    let body = page(call, &path, &phones, |phone| {
+        select(
+            &phone_fields(waba, phone),
+            call,
+            &PHONE_DEFAULTS,
+            PHONE_NODE,
+        )
+    })?;
+    Ok(Reply::json(200, &body))
+}
+
+/// A page of a list, with cursors as Graph gives them.
+pub(crate) fn page<T>(
+    call: &Call,
+    path: &str,
+    all: &[T],
+    shown: impl FnMut(&T) -> Result<Value, GraphError>,
+) -> Result<Value, GraphError> {
     let limit = call
         .query("limit")
         .and_then(|limit| limit.parse().ok())
         .unwrap_or(25)
         .clamp(1, 100);
-    let begin = match call.query("after") {
-        None => 0,
-        Some(cursor) => read_cursor(cursor)?,
+    let begin = match (call.query("after"), call.query("before")) {
+        (Some(after), _) => read_cursor(after)?,
+        (None, Some(before)) => read_cursor(before)?.saturating_sub(limit),
+        (None, None) => 0,
     };
-    let page = waba.phones.iter().skip(begin).take(limit);
-    let end = begin + page.len();
-    let numbers = page
-        .map(|phone| {
-            let all = phone_fields(waba, phone);
-            select(&all, call, &PHONE_DEFAULTS, PHONE_NODE)
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    let mut body = json!({"data": numbers});
+    let end = (begin + limit).min(all.len());
+    let items = all.get(begin..end).unwrap_or_default();
+    let items = items.iter().map(shown).collect::<Result<Vec<_>, _>>()?;
+    let mut body = json!({"data": items});
     if let (true, Some(members)) = (end > begin, body.as_object_mut()) {
         let mut paging = json!({"cursors": {"before": cursor(begin), "after": cursor(end)}});
-        if let (true, Some(paging)) = (end < waba.phones.len(), paging.as_object_mut()) {
-            let next = format!(
-                "https://graph.facebook.com/v25.0/{}/phone_numbers?limit={limit}&after={}",
-                waba.id,
-                cursor(end)
-            );
-            paging.insert("next".to_owned(), json!(next));
+        let url = |name: &str, place: usize| {
+            let place = cursor(place);
+            json!(format!(
+                "https://graph.facebook.com/v25.0/{path}?limit={limit}&{name}={place}"
+            ))
+        };
+        if let Some(paging) = paging.as_object_mut() {
+            if end < all.len() {
+                paging.insert("next".to_owned(), url("after", end));
+            }
+            if begin > 0 {
+                paging.insert("previous".to_owned(), url("before", begin));
+            }
         }
         members.insert("paging".to_owned(), paging);
     }
-    Ok(Reply::json(200, &body))
+    Ok(body)
 }
 
 /// Opaque, as Meta's are.

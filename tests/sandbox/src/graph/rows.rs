@@ -243,3 +243,51 @@ pub(crate) const IDENTITY_CHANGED: ErrorRow = row(
     "User identity has changed",
     "Message failed to send because the recipient's identity key hash has changed.",
 );
+pub(crate) const GROUP_TYPE: ErrorRow = row(
+    130_501,
+    400,
+    "Message type is not currently supported",
+    "This message type is not supported for the recipient.",
+);
+pub(crate) const TEMPLATE_COUNT: ErrorRow = row(
+    132_000,
+    400,
+    "Number of parameters does not match the expected number of params",
+    "The number of parameters does not match.",
+);
+pub(crate) const TEMPLATE_MISSING: ErrorRow = row(
+    132_001,
+    404,
+    "Template name does not exist in the translation",
+    "The template does not exist in that language or is not approved.",
+);
+pub(crate) const TEMPLATE_TOO_LONG: ErrorRow = row(
+    132_005,
+    400,
+    "Translated text too long",
+    "The text is too long once the parameters are filled in.",
+);
+pub(crate) const TEMPLATE_FORMAT: ErrorRow = row(
+    132_012,
+    400,
+    "Parameter format does not match format in the created template",
+    "A parameter does not have the format that the template asks for.",
+);
+pub(crate) const TEMPLATE_PAUSED: ErrorRow = row(
+    132_015,
+    400,
+    "Template is Paused",
+    "The template is paused because of low quality.",
+);
+pub(crate) const TEMPLATE_DISABLED: ErrorRow = row(
+    132_016,
+    400,
+    "Template is Disabled",
+    "The template was paused too often and is disabled for good.",
+);
+pub(crate) const NO_USER_ID: ErrorRow = row(
+    131_062,
+    400,
+    "Business-scoped User ID recipients are not supported for this message",
+    "One-tap, zero-tap and copy code authentication templates need a phone number.",
+);

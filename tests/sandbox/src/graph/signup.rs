@@ -12,6 +12,7 @@ use super::seed;
 use super::world::{GraphToken, GraphWorld, SignupCode, TokenState};
 use crate::crypto::random_token;
 use crate::http::{Call, Reply};
+use crate::state::Settings;
 
 /// A code as the browser gets it.
 pub(crate) fn make_code(world: &mut GraphWorld, waba_id: &str, scopes: Vec<String>) -> String {
@@ -40,10 +41,10 @@ pub(crate) fn expire_codes(world: &mut GraphWorld) -> usize {
 /// `GET /oauth/access_token`: exchange of a code, or the app's own token.
 pub(crate) fn access_token(
     world: &mut GraphWorld,
-    app_secret: &str,
-    lifetime: Duration,
+    settings: &Settings,
     call: &Call,
 ) -> Result<Reply, GraphError> {
+    let app_secret = settings.webhook.app_secret.as_str();
     let form = if call.is_form() {
         call.form()
     } else {
@@ -80,7 +81,7 @@ pub(crate) fn access_token(
     }
     let code =
         parameter("code").ok_or_else(|| GraphError::oauth(1, "Missing authorization code"))?;
-    let token = exchange(world, lifetime, code)?;
+    let token = exchange(world, settings.graph.code_lifetime, code)?;
     Ok(Reply::json(
         200,
         &json!({"access_token": token, "token_type": "bearer"}),

@@ -120,7 +120,8 @@ pub(crate) fn schedule(
     accepted: Accepted,
     plan: Plan,
 ) -> impl Future<Output = ()> + use<> {
-    let settings = state.settings().webhook;
+    let settings = state.settings();
+    let settings = &settings.webhook;
     let (tried, first) = oneshot::channel();
     let mut tried = Some(tried);
     if settings.url.is_some() {
@@ -164,7 +165,7 @@ async fn run(
 
 /// The receiver and the secret are read anew for each try, as a change at Meta works at once.
 async fn repeat(state: Arc<State>, accepted: Arc<Accepted>, post: Post, body: String) {
-    let pauses = state.settings().webhook.retry;
+    let pauses = state.settings().webhook.retry.clone();
     for (number, pause) in (2..).zip(pauses) {
         tokio::time::sleep(pause).await;
         if try_once(&state, &accepted, &post, &body, number).await {
@@ -182,8 +183,11 @@ async fn try_once(
     body: &str,
     number: u32,
 ) -> bool {
-    let settings = state.settings().webhook;
-    let Some(url) = settings.url else { return true };
+    let settings = state.settings();
+    let settings = &settings.webhook;
+    let Some(url) = settings.url.clone() else {
+        return true;
+    };
     let Ok(_place) = state.webhook_places.acquire().await else {
         return true;
     };
@@ -314,11 +318,7 @@ fn status_object(
     }
     // Both come with sent and with one of delivered and read.
     if matches!(status, Status::Sent | Status::Delivered) {
-        let category = if accepted.kind == "template" {
-            "utility"
-        } else {
-            "service"
-        };
+        let category = accepted.category.as_str();
         if version == PayloadVersion::V23 {
             let mut conversation = json!({
                 "id": stable_digits(&accepted.wamid, 32),

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::media::{Media, Ticket};
 use super::seed;
+use super::templates::{Template, seeds};
 
 /// A business phone number.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -136,6 +138,9 @@ pub(crate) struct GraphWorld {
     pub(crate) wabas: Vec<Waba>,
     pub(crate) tokens: Vec<GraphToken>,
     pub(crate) codes: Vec<SignupCode>,
+    pub(crate) templates: Vec<Template>,
+    pub(crate) media: HashMap<String, Media>,
+    pub(crate) tickets: Vec<Ticket>,
     /// When a number was registered or deregistered.
     registrations: HashMap<String, Vec<Instant>>,
 }
@@ -146,8 +151,13 @@ const REGISTRATION_WINDOW: Duration = Duration::from_hours(72);
 
 impl GraphWorld {
     pub(crate) fn seeded() -> Self {
+        let wabas = seed::wabas();
         Self {
-            wabas: seed::wabas(),
+            templates: wabas
+                .iter()
+                .flat_map(|waba| seeds::templates(&waba.id))
+                .collect(),
+            wabas,
             tokens: seed::tokens(),
             ..Self::default()
         }
@@ -187,6 +197,9 @@ impl GraphWorld {
         self.wabas.retain(|old| old.id != waba.id);
         self.tokens
             .retain(|old| old.name != token.name && old.value != token.value);
+        if !self.templates.iter().any(|have| have.waba_id == waba.id) {
+            self.templates.extend(seeds::templates(&waba.id));
+        }
         self.wabas.push(waba);
         self.tokens.push(token);
     }

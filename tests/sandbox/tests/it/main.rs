@@ -10,7 +10,10 @@
 mod control;
 mod genesys_api;
 mod graph_errors;
+mod graph_media;
 mod graph_signup;
+mod graph_templates;
+mod graph_types;
 mod graph_webhooks;
 mod magic;
 mod sign_in;
