@@ -6,3 +6,4 @@ ALTER TABLE messages VALIDATE CONSTRAINT messages_due;
 ALTER TABLE messages VALIDATE CONSTRAINT messages_leased;
 ALTER TABLE messages VALIDATE CONSTRAINT messages_unknown_since;
 ALTER TABLE message_status_events VALIDATE CONSTRAINT message_status_events_status;
+ALTER TABLE webhook_intake VALIDATE CONSTRAINT webhook_intake_state;

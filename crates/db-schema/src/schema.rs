@@ -1,6 +1,22 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
+    account_notices (notice_id) {
+        notice_id -> Uuid,
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        #[max_length = 64]
+        waba_id -> Varchar,
+        #[max_length = 64]
+        field -> Varchar,
+        digest -> Bytea,
+        payload -> Jsonb,
+        occurred_at -> Nullable<Timestamptz>,
+        received_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     audit_chains (chain) {
         #[max_length = 255]
         chain -> Varchar,
@@ -27,6 +43,37 @@ diesel::table! {
         seq -> Int8,
         prev_hash -> Bytea,
         entry_hash -> Bytea,
+    }
+}
+
+diesel::table! {
+    contact_aliases (tenant_id, user_id, contact) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        #[max_length = 160]
+        user_id -> Varchar,
+        #[max_length = 160]
+        contact -> Varchar,
+        source -> Text,
+        #[max_length = 160]
+        previous_user_id -> Nullable<Varchar>,
+        #[max_length = 160]
+        previous_contact -> Nullable<Varchar>,
+        seen_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    contact_preferences (tenant_id, contact, category) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        #[max_length = 160]
+        contact -> Varchar,
+        #[max_length = 64]
+        category -> Varchar,
+        #[max_length = 32]
+        value -> Varchar,
+        changed_at -> Timestamptz,
     }
 }
 
@@ -150,6 +197,41 @@ diesel::table! {
         response -> Jsonb,
         created_at -> Timestamptz,
         expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    inbound_messages (inbound_id) {
+        inbound_id -> Uuid,
+        seq -> Int8,
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        #[max_length = 64]
+        phone_number_id -> Varchar,
+        #[max_length = 255]
+        wamid -> Varchar,
+        origin -> Text,
+        conversation_id -> Uuid,
+        #[max_length = 160]
+        contact -> Varchar,
+        #[max_length = 32]
+        wa_id -> Nullable<Varchar>,
+        #[max_length = 160]
+        user_id -> Nullable<Varchar>,
+        profile_name -> Nullable<Text>,
+        username -> Nullable<Text>,
+        #[sql_name = "type"]
+        #[max_length = 64]
+        type_ -> Varchar,
+        payload -> Jsonb,
+        #[max_length = 255]
+        context_wamid -> Nullable<Varchar>,
+        #[max_length = 255]
+        refers_to -> Nullable<Varchar>,
+        #[max_length = 64]
+        media_id -> Nullable<Varchar>,
+        sent_at -> Timestamptz,
+        received_at -> Timestamptz,
     }
 }
 
@@ -344,6 +426,8 @@ diesel::table! {
         quality_rating -> Nullable<Text>,
         messaging_limit -> Nullable<Text>,
         checked_at -> Nullable<Timestamptz>,
+        last_status_at -> Nullable<Timestamptz>,
+        last_inbound_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -498,6 +582,24 @@ diesel::table! {
 }
 
 diesel::table! {
+    unmatched_statuses (unmatched_id) {
+        unmatched_id -> Uuid,
+        digest -> Bytea,
+        #[max_length = 255]
+        signed_for -> Nullable<Varchar>,
+        #[max_length = 64]
+        phone_number_id -> Nullable<Varchar>,
+        #[max_length = 255]
+        wamid -> Varchar,
+        payload -> Jsonb,
+        state -> Text,
+        attempts -> Int4,
+        next_attempt_at -> Timestamptz,
+        received_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     user_sync_runs (run_id) {
         run_id -> Uuid,
         #[max_length = 255]
@@ -531,6 +633,23 @@ diesel::table! {
         received_at -> Timestamptz,
         settled_at -> Nullable<Timestamptz>,
         traceparent -> Nullable<Text>,
+        #[max_length = 255]
+        signed_for -> Nullable<Varchar>,
+    }
+}
+
+diesel::table! {
+    webhook_secrets (secret_id) {
+        secret_id -> Uuid,
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        kind -> Text,
+        secret -> Bytea,
+        #[max_length = 32]
+        fingerprint -> Varchar,
+        valid_from -> Timestamptz,
+        retires_at -> Nullable<Timestamptz>,
+        created_by -> Text,
     }
 }
 
@@ -559,9 +678,13 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(account_notices -> tenants (tenant_id));
+diesel::joinable!(contact_aliases -> tenants (tenant_id));
+diesel::joinable!(contact_preferences -> tenants (tenant_id));
 diesel::joinable!(contact_windows -> tenants (tenant_id));
 diesel::joinable!(conversations -> tenants (tenant_id));
 diesel::joinable!(genesys_users -> tenants (tenant_id));
+diesel::joinable!(inbound_messages -> tenants (tenant_id));
 diesel::joinable!(live_events -> tenants (tenant_id));
 diesel::joinable!(messages -> tenants (tenant_id));
 diesel::joinable!(platform_admin_sessions -> platform_admins (admin_id));
@@ -574,17 +697,22 @@ diesel::joinable!(tenant_role_mappings -> tenants (tenant_id));
 diesel::joinable!(tenant_whatsapp_config -> tenants (tenant_id));
 diesel::joinable!(tenant_whatsapp_numbers -> tenants (tenant_id));
 diesel::joinable!(user_sync_runs -> tenants (tenant_id));
+diesel::joinable!(webhook_secrets -> tenants (tenant_id));
 diesel::joinable!(whatsapp_signups -> tenants (tenant_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
+    account_notices,
     audit_chains,
     audit_log,
+    contact_aliases,
+    contact_preferences,
     contact_windows,
     conversation_assignments,
     conversations,
     genesys_user_sessions,
     genesys_users,
     idempotency_keys,
+    inbound_messages,
     inbox_events,
     live_events,
     message_attempts,
@@ -604,7 +732,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     tenant_whatsapp_config,
     tenant_whatsapp_numbers,
     tenants,
+    unmatched_statuses,
     user_sync_runs,
     webhook_intake,
+    webhook_secrets,
     whatsapp_signups,
 );

@@ -6,10 +6,13 @@ use serde_json::{Value, json};
 
 use crate::{
     catalogue::{
-        EventData, MessageAccepted, MessageDelivered, MessageFailed, MessageRead, MessageSent,
+        ContactPreferenceChanged, EventData, MessageAccepted, MessageDelivered,
+        MessageDuplicateDetected, MessageEchoed, MessageFailed, MessageRead, MessageReceived,
+        MessageSent, MessageStatusCorrected,
         SessionRefreshed, SessionRevoked, SessionStarted, TenantCreated, TenantDeleted,
         TenantGenesysCredentialsChanged, TenantGenesysOrgMapped, TenantResumed, TenantSuspended,
-        TenantUpdated, TenantWhatsappConfigured, TenantWhatsappRemoved, TenantWhatsappTokenInvalid,
+        TenantUpdated, TenantWhatsappAccountChanged, TenantWhatsappConfigured,
+        TenantWhatsappQualityChanged, TenantWhatsappRemoved, TenantWhatsappTokenInvalid,
         TenantWhatsappTokenRestored, UserDeactivated, UserProvisioned, UserRoleChanged,
         UserUpdated,
     },
@@ -87,6 +90,13 @@ pub fn events() -> Vec<EventDescription> {
         EventDescription::of::<MessageDelivered>(),
         EventDescription::of::<MessageRead>(),
         EventDescription::of::<MessageFailed>(),
+        EventDescription::of::<MessageReceived>(),
+        EventDescription::of::<MessageEchoed>(),
+        EventDescription::of::<MessageStatusCorrected>(),
+        EventDescription::of::<MessageDuplicateDetected>(),
+        EventDescription::of::<ContactPreferenceChanged>(),
+        EventDescription::of::<TenantWhatsappQualityChanged>(),
+        EventDescription::of::<TenantWhatsappAccountChanged>(),
     ]
 }
 

@@ -35,6 +35,13 @@ macro_rules! event {
     };
 }
 
+mod inbound;
+
+pub use inbound::{
+    ContactPreferenceChanged, MessageDuplicateDetected, MessageEchoed, MessageReceived,
+    MessageStatusCorrected, TenantWhatsappAccountChanged, TenantWhatsappQualityChanged,
+};
+
 event!(
     /// A tenant was created.
     TenantCreated = "tenant.created", subject tenant_id,

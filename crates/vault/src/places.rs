@@ -84,9 +84,11 @@ pub const GENESYS_REFRESH_TOKEN: Place = Place::new(
     "genesys_refresh_token",
     "session_id",
 );
+/// An app secret or verify token of a tenant with a Meta app of its own.
+pub const WEBHOOK_SECRET: Place = Place::new("webhook_secrets", "secret", "secret_id");
 
 /// All of them.
-pub const ALL: [Place; 9] = [
+pub const ALL: [Place; 10] = [
     SIGNING_KEY,
     ADMIN_TOTP_SECRET,
     WHATSAPP_TOKEN,
@@ -96,4 +98,5 @@ pub const ALL: [Place; 9] = [
     SIGNUP_PIN,
     GENESYS_ACCESS_TOKEN,
     GENESYS_REFRESH_TOKEN,
+    WEBHOOK_SECRET,
 ];

@@ -31,8 +31,10 @@ use crate::{
     jobs, routes,
     state::{AppState, WebhookDoor},
     usecases::{
-        accept_message::Acceptor, apply_webhook::WebhookApplier, deliver_lane::Deliverer,
+        accept_message::Acceptor,
+        deliver_lane::Deliverer,
         sweep::Sweeper,
+        webhooks::{Counters, WebhookApplier},
     },
 };
 
@@ -296,7 +298,12 @@ impl Parts {
             db: self.backing.db.clone(),
             callback_key: self.callback_key,
             relay: self.backing.waker.clone(),
-            statuses: counter("webhooks.statuses", "Statuses from Meta by outcome"),
+            content_in_events: settings.events.include_content,
+            counters: Counters {
+                statuses: counter("webhooks.statuses", "Statuses from Meta by outcome"),
+                inbound: counter("webhooks.inbound", "Messages of contacts by outcome"),
+                changes: counter("webhooks.changes", "Changes that Meta told, by field and outcome"),
+            },
         });
         Workers {
             relay: self.backing.relay(SOURCE.role),

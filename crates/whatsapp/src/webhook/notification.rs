@@ -4,10 +4,16 @@
 //! part that cannot be read costs nothing but itself ([`Notification::unreadable`]). A refusal
 //! would make Meta send the same body again for 7 days.
 
+use std::fmt;
+
 use serde_json::Value;
 
-use super::status::{Status, WebhookError};
-use crate::answer::{number, text};
+use super::{
+    account::Preference,
+    inbound::{InboundMessage, UserCall},
+    status::{Status, WebhookError},
+};
+use crate::answer::{id, number, text};
 
 /// The body is not the JSON object that every webhook is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -46,7 +52,7 @@ pub struct Change {
 }
 
 /// A change by its field.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum ChangeValue {
     /// Of the field `messages`: what people wrote and what became of our messages.
     Messages(Box<MessagesValue>),
@@ -55,13 +61,13 @@ pub enum ChangeValue {
 }
 
 /// Messages and statuses of one of our numbers.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Clone, PartialEq, Default)]
 pub struct MessagesValue {
     /// Id of our number; everything here concerns it. `None` when it is missing.
     pub phone_number_id: Option<String>,
     /// Our number as Meta writes it.
     pub display_phone_number: Option<String>,
-    /// Who wrote, as it came; paired with messages by `wa_id`, not by place.
+    /// Who wrote, as it came; [`MessagesValue::inbound`] pairs them.
     pub contacts: Vec<Value>,
     /// What they wrote, as it came.
     pub messages: Vec<Value>,
@@ -71,10 +77,15 @@ pub struct MessagesValue {
     pub errors: Vec<WebhookError>,
 }
 
+const ESCAPED_NUL: &[u8] = br"\u0000";
+
 impl Notification {
     /// Reads a body whose signature has been checked.
     pub fn parse(raw: &[u8]) -> Result<Self, NotANotification> {
-        let body: Value = serde_json::from_slice(raw).or(Err(NotANotification))?;
+        let mut body: Value = serde_json::from_slice(raw).or(Err(NotANotification))?;
+        if raw.windows(ESCAPED_NUL.len()).any(|part| part == ESCAPED_NUL) {
+            replace_nul(&mut body);
+        }
         let object = text(body.get("object")).ok_or(NotANotification)?;
         let mut unreadable = 0;
         let entries = items(&body, "entry", &mut unreadable, |entry, lost| {
@@ -141,6 +152,93 @@ impl MessagesValue {
     }
 }
 
+impl MessagesValue {
+    /// What people wrote. What does not say who wrote it or which message it is, is counted.
+    pub fn inbound(&self) -> (Vec<InboundMessage>, usize) {
+        read_all(&self.messages, |item| InboundMessage::read(item, &self.contacts))
+    }
+}
+
+impl Change {
+    /// What was written on the number's own phone, of the field `smb_message_echoes`.
+    pub fn echoes(&self) -> Vec<InboundMessage> {
+        self.list("message_echoes", InboundMessage::read_echo)
+    }
+
+    /// Calls of people, of the field `calls`.
+    pub fn calls(&self) -> Vec<UserCall> {
+        self.list("calls", UserCall::read)
+    }
+
+    /// Choices of people, of the field `user_preferences`.
+    pub fn preferences(&self) -> Vec<Preference> {
+        self.list("user_preferences", Preference::read)
+    }
+
+    /// The number that the change is about, where it names one.
+    pub fn phone_number_id(&self) -> Option<String> {
+        match &self.value {
+            ChangeValue::Messages(value) => value.phone_number_id.clone(),
+            ChangeValue::Other(value) => id(value.pointer("/metadata/phone_number_id")),
+        }
+    }
+
+    fn list<T>(&self, name: &str, read: impl Fn(&Value, &[Value]) -> Option<T>) -> Vec<T> {
+        let ChangeValue::Other(value) = &self.value else {
+            return Vec::new();
+        };
+        let array = |name: &str| value.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let contacts = array("contacts");
+        read_all(array(name), |item| read(item, contacts)).0
+    }
+}
+
+impl fmt::Debug for ChangeValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Messages(value) => value.fmt(f),
+            Self::Other(_) => f.write_str("Other(..)"),
+        }
+    }
+}
+
+impl fmt::Debug for MessagesValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessagesValue")
+            .field("messages", &self.messages.len())
+            .field("statuses", &self.statuses)
+            .field("errors", &self.errors)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What can be read of `items`, and how many cannot.
+fn read_all<T>(items: &[Value], read: impl Fn(&Value) -> Option<T>) -> (Vec<T>, usize) {
+    let found: Vec<T> = items.iter().filter_map(read).collect();
+    let lost = items.len() - found.len();
+    (found, lost)
+}
+
+/// PostgreSQL's texts cannot hold the character U+0000; a person can send it.
+fn replace_nul(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if text.contains('\0') {
+                *text = text.replace('\0', "\u{fffd}");
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(replace_nul),
+        Value::Object(fields) => {
+            if fields.keys().any(|name| name.contains('\0')) {
+                let kept = std::mem::take(fields).into_iter();
+                fields.extend(kept.map(|(name, value)| (name.replace('\0', "\u{fffd}"), value)));
+            }
+            fields.values_mut().for_each(replace_nul);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 /// The items of the array `name` that can be read; the others are counted. No array, no items.
 fn items<T>(
     parent: &Value,
@@ -164,9 +262,4 @@ fn items<T>(
         }
     }
     found
-}
-
-/// Ids are decimal texts; a number is tolerated.
-fn id(value: Option<&Value>) -> Option<String> {
-    text(value).or_else(|| number(value).map(|id| id.to_string()))
 }

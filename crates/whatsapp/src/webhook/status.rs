@@ -1,13 +1,16 @@
 //! What became of a message.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use super::inbound::{digits, moment, user_id, wamid};
 use crate::ErrorClass;
 use crate::answer::{number, text};
 
-/// A status of one of our messages.
-#[derive(Debug, Clone, PartialEq)]
+/// A status of one of our messages. `Debug` does not tell whose.
+#[derive(Clone, PartialEq)]
 pub struct Status {
     /// `wamid` of the message.
     pub id: String,
@@ -17,12 +20,16 @@ pub struct Status {
     pub timestamp: Option<DateTime<Utc>>,
     /// Digits of the recipient's number; absent when the recipient hides it.
     pub recipient_id: Option<String>,
+    /// The recipient's business-scoped user id.
+    pub recipient_user_id: Option<String>,
     /// Our note, as it came: [`crate::callback::CallbackData::verify`] tells whether it is ours.
     pub biz_opaque_callback_data: Option<String>,
     /// What Meta charges, as it came.
     pub pricing: Option<Value>,
     /// Why it failed; usually one.
     pub errors: Vec<WebhookError>,
+    /// All of it, as it came; [`Status::from_raw`] reads it again.
+    pub raw: Value,
 }
 
 /// What happened to a message. Order of arrival means nothing; [`StatusKind::rank`] orders them.
@@ -102,11 +109,11 @@ impl Status {
     /// `None` when it does not say which message or what happened.
     pub(super) fn read(value: &Value) -> Option<Self> {
         Some(Self {
-            id: text(value.get("id"))?,
+            id: wamid(value.get("id"))?,
             status: StatusKind::parse(text(value.get("status"))?),
-            timestamp: number(value.get("timestamp"))
-                .and_then(|at| DateTime::from_timestamp(at, 0)),
-            recipient_id: text(value.get("recipient_id")),
+            timestamp: moment(value.get("timestamp")),
+            recipient_id: digits(value.get("recipient_id")),
+            recipient_user_id: user_id(value.get("recipient_user_id")),
             biz_opaque_callback_data: text(value.get("biz_opaque_callback_data")),
             pricing: value
                 .get("pricing")
@@ -117,6 +124,21 @@ impl Status {
                 .and_then(Value::as_array)
                 .map(|errors| errors.iter().filter_map(WebhookError::read).collect())
                 .unwrap_or_default(),
+            raw: value.clone(),
         })
+    }
+
+    /// Reads a status that was kept as it came.
+    pub fn from_raw(raw: &Value) -> Option<Self> {
+        Self::read(raw)
+    }
+}
+
+impl fmt::Debug for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Status")
+            .field("id", &self.id)
+            .field("status", &self.status)
+            .finish_non_exhaustive()
     }
 }

@@ -14,8 +14,19 @@ pub(crate) fn conversation_id(
     phone_number_id: &str,
     contact: &PhoneNumber,
 ) -> ConversationId {
+    conversation_of(tenant, phone_number_id, contact.digits())
+}
+
+/// As [`conversation_id`], for a contact in the form of a recipient: a number with its plus or a
+/// business-scoped user id.
+pub(crate) fn conversation_of(
+    tenant: &TenantId,
+    phone_number_id: &str,
+    contact: &str,
+) -> ConversationId {
+    let contact = contact.strip_prefix('+').unwrap_or(contact);
     // None of the parts can hold a line break.
-    let name = format!("{tenant}\n{phone_number_id}\n{}", contact.digits());
+    let name = format!("{tenant}\n{phone_number_id}\n{contact}");
     Uuid::new_v5(&NAMESPACE, name.as_bytes()).into()
 }
 

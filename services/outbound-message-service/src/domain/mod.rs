@@ -6,4 +6,4 @@ pub(crate) mod retry_policy;
 pub(crate) mod status;
 
 pub(crate) use draft::{Draft, SendTextRequest};
-pub(crate) use status::{MessageStatus, Source};
+pub(crate) use status::{MessageStatus, Source, Standing};

@@ -2,12 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
-use opentelemetry::metrics::Gauge;
+use chrono::Utc;
+use opentelemetry::{KeyValue, metrics::Gauge};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::usecases::{apply_webhook::WebhookApplier, sweep::Sweeper};
+use crate::usecases::{
+    sweep::Sweeper,
+    webhooks::{Waiting, WebhookApplier},
+};
 
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 const INTAKE_INTERVAL: Duration = Duration::from_millis(500);
@@ -52,7 +55,7 @@ pub(crate) async fn apply_webhooks(
     let backlog = Backlog::new();
     let mut tidied: Option<Instant> = None;
     while !stop.is_cancelled() {
-        let pause = match applier.apply_due().await {
+        let pause = match apply_once(&applier).await {
             Ok(0) => INTAKE_INTERVAL,
             Ok(_) => continue,
             Err(error) => {
@@ -62,7 +65,7 @@ pub(crate) async fn apply_webhooks(
         };
         if tidied.is_none_or(|at| at.elapsed() > TIDY_INTERVAL) {
             match applier.tidy().await {
-                Ok((count, oldest)) => backlog.record(count, oldest),
+                Ok(waiting) => backlog.record(&waiting),
                 Err(error) => tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "old webhooks are kept for now"
@@ -74,10 +77,15 @@ pub(crate) async fn apply_webhooks(
     }
 }
 
+async fn apply_once(applier: &WebhookApplier) -> Result<usize, portal_db::DbError> {
+    Ok(applier.apply_due().await? + applier.retry_unmatched().await?)
+}
+
 /// How much of Meta's posts waits.
 struct Backlog {
     size: Gauge<i64>,
     age: Gauge<f64>,
+    unmatched: Gauge<i64>,
 }
 
 impl Backlog {
@@ -93,12 +101,23 @@ impl Backlog {
                 .with_unit("s")
                 .with_description("Age of the oldest post that is not applied yet")
                 .build(),
+            unmatched: meter
+                .i64_gauge("webhooks.unmatched")
+                .with_description("Statuses whose message is not found, by state")
+                .build(),
         }
     }
 
-    fn record(&self, count: i64, oldest: Option<DateTime<Utc>>) {
-        self.size.record(count, &[]);
-        let age = oldest
+    fn record(&self, waiting: &Waiting) {
+        self.size.record(waiting.posts, &[]);
+        for (state, count) in [
+            ("pending", waiting.unmatched),
+            ("quarantined", waiting.quarantined),
+        ] {
+            self.unmatched.record(count, &[KeyValue::new("state", state)]);
+        }
+        let age = waiting
+            .oldest
             .and_then(|at| (Utc::now() - at).to_std().ok())
             .unwrap_or_default();
         self.age.record(age.as_secs_f64(), &[]);

@@ -9,7 +9,11 @@ use portal_service_kit::{ApiError, telemetry::propagation};
 use portal_whatsapp::webhook::signature;
 use serde::Deserialize;
 
-use crate::{error::from_db, state::AppState, store::intake};
+use crate::{
+    error::from_db,
+    state::AppState,
+    store::intake::{self, NewPost},
+};
 
 /// Meta joins up to 1,000 changes in one post of at most 3 MB.
 const BODY_LIMIT: usize = 3 * 1024 * 1024;
@@ -81,7 +85,13 @@ async fn receive(
     state
         .db
         .write("intake.insert", Scope::Service, move |tx| {
-            intake::insert(tx, &body, &digest, traceparent.as_deref())
+            let post = NewPost {
+                body: &body,
+                body_sha256: &digest,
+                signed_for: None,
+                traceparent: traceparent.as_deref(),
+            };
+            intake::insert(tx, &post)
         })
         .await
         .map_err(from_db)?;

@@ -61,6 +61,12 @@ pub(crate) struct MessageRow {
 }
 
 impl MessageRow {
+    /// The tenant, typed.
+    pub(crate) fn tenant(&self) -> Result<TenantId, DbError> {
+        TenantId::parse(&self.tenant_id)
+            .map_err(|_invalid| DbError::Corrupt("messages.tenant_id".to_owned()))
+    }
+
     /// The state, typed.
     pub(crate) fn status(&self) -> Result<MessageStatus, DbError> {
         self.status
@@ -175,6 +181,15 @@ pub(crate) fn insert_status_event(
         .on_conflict_do_nothing()
         .execute(tx.conn())?;
     Ok(rows == 1)
+}
+
+/// Whether a webhook said that the message failed.
+pub(crate) fn was_failed_by_meta(tx: &mut Tx<'_>, message_id: Uuid) -> Result<bool, DbError> {
+    let failures = message_status_events::table
+        .filter(message_status_events::message_id.eq(message_id))
+        .filter(message_status_events::status.eq(MessageStatus::Failed.as_str()))
+        .filter(message_status_events::source.eq(Source::Webhook.as_str()));
+    Ok(diesel::select(diesel::dsl::exists(failures)).get_result(tx.conn())?)
 }
 
 /// A message of the transaction's tenant.

@@ -1,13 +1,16 @@
 //! The one way in which a message's state changes: row, history and event together.
 
 use chrono::{DateTime, Utc};
-use portal_db::{DbError, Tx, outbox};
+use portal_db::{
+    DbError, Tx,
+    outbox::{self, NewOutboxEvent},
+};
 use portal_events::{
     EventContext,
     catalogue::{MessageDelivered, MessageError, MessageFailed, MessageRead, MessageSent},
     outbox_event,
 };
-use portal_types::{MessageId, TenantId};
+use portal_types::MessageId;
 
 use crate::{
     domain::{MessageStatus, Source},
@@ -37,7 +40,11 @@ pub(crate) fn report(
     message: &MessageRow,
     report: Report,
 ) -> Result<bool, DbError> {
-    let moved = message.status()?.after_report(report.status).is_some();
+    let mut moved = message.status()?.after_report(report.status).is_some();
+    if moved && message.status()? == MessageStatus::Failed {
+        // A webhook that came before Meta's own answer knows more than the answer.
+        moved = report.status != MessageStatus::Sent || !messages::was_failed_by_meta(tx, message.message_id)?;
+    }
     let error_json = to_json(report.error.as_ref())?;
     let is_new = messages::insert_status_event(
         tx,
@@ -64,15 +71,18 @@ pub(crate) fn report(
             pricing: report.pricing.clone(),
         },
     )?;
-    if moved {
-        announce(tx, message, report)?;
+    if moved && let Some(event) = announcement(message, report)? {
+        outbox::append(tx, &[event])?;
     }
     Ok(moved)
 }
 
-fn announce(tx: &mut Tx<'_>, message: &MessageRow, report: Report) -> Result<(), DbError> {
-    let tenant_id = TenantId::parse(&message.tenant_id)
-        .map_err(|_invalid| DbError::Corrupt("messages.tenant_id".to_owned()))?;
+/// What is told of a message that moved, if it is told of at all.
+pub(crate) fn announcement(
+    message: &MessageRow,
+    report: Report,
+) -> Result<Option<NewOutboxEvent>, DbError> {
+    let tenant_id = message.tenant()?;
     // The whole life of a message is one trace: the request's.
     let context = EventContext {
         traceparent: message.traceparent.clone(),
@@ -145,9 +155,9 @@ fn announce(tx: &mut Tx<'_>, message: &MessageRow, report: Report) -> Result<(),
         | MessageStatus::Sending
         | MessageStatus::RetryWait
         | MessageStatus::Unknown
-        | MessageStatus::Canceled => return Ok(()),
+        | MessageStatus::Canceled => return Ok(None),
     };
-    outbox::append(tx, &[row])
+    Ok(Some(row))
 }
 
 /// Marks a message as one that Meta may have taken; its attempt must be finished already.

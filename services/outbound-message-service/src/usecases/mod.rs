@@ -1,9 +1,10 @@
 //! What the service does, whatever the way in: HTTP, a delivery from the broker, a timer.
 
 pub(crate) mod accept_message;
-pub(crate) mod apply_webhook;
+
 pub(crate) mod change_state;
 pub(crate) mod deliver_lane;
 pub(crate) mod get_message;
 mod record_outcome;
 pub(crate) mod sweep;
+pub(crate) mod webhooks;
