@@ -302,7 +302,10 @@ impl Parts {
             counters: Counters {
                 statuses: counter("webhooks.statuses", "Statuses from Meta by outcome"),
                 inbound: counter("webhooks.inbound", "Messages of contacts by outcome"),
-                changes: counter("webhooks.changes", "Changes that Meta told, by field and outcome"),
+                changes: counter(
+                    "webhooks.changes",
+                    "Changes that Meta told, by field and outcome",
+                ),
             },
         });
         Workers {

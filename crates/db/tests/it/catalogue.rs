@@ -12,7 +12,7 @@ const WITHOUT_TENANT: [&str; 9] = [
     "platform_admins",         // people of the platform
     "relay_leases",            // one row a service
     "signing_keys",            // one service's keys; a policy hides the others'
-    "unmatched_statuses", // of messages that nobody knows of yet
+    "unmatched_statuses",      // of messages that nobody knows of yet
     "webhook_intake",          // one post may speak of several tenants; one service reads it
 ];
 

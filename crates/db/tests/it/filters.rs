@@ -49,6 +49,18 @@ INSERT INTO message_status_events (status_event_id, tenant_id, message_id, statu
 INSERT INTO idempotency_keys (tenant_id, key, fingerprint, status_code, response, expires_at)
     VALUES ('$t', 'k', '\\x00', 202, '{}', now());
 INSERT INTO sending_holds (tenant_id, phone_number_id, reason, next_probe_at) VALUES ('$t', 'p', 'tenant', now());
+INSERT INTO sending_policies (tenant_id) VALUES ('$t');
+INSERT INTO sending_numbers (tenant_id, phone_number_id) VALUES ('$t', 'p');
+INSERT INTO contact_windows (tenant_id, phone_number_id, contact, last_inbound_at, expires_at)
+    VALUES ('$t', 'p', '+2', now(), now());
+INSERT INTO inbound_messages (inbound_id, tenant_id, phone_number_id, wamid, conversation_id, contact, type, payload,
+    sent_at, received_at) VALUES (gen_random_uuid(), '$t', 'p', 'w', gen_random_uuid(), '+2', 'text', '{}', now(), now());
+INSERT INTO contact_aliases (tenant_id, user_id, contact, source, seen_at) VALUES ('$t', 'US.1', '+2', 'message', now());
+INSERT INTO contact_preferences (tenant_id, contact, category, value, changed_at) VALUES ('$t', '+2', 'c', 'stop', now());
+INSERT INTO account_notices (notice_id, tenant_id, waba_id, field, digest, payload, received_at)
+    VALUES (gen_random_uuid(), '$t', 'w', 'f', '\\x00', '{}', now());
+INSERT INTO webhook_secrets (secret_id, tenant_id, kind, secret, fingerprint, created_by)
+    VALUES (gen_random_uuid(), '$t', 'app_secret', '\\x00', 'f', 'a');
 INSERT INTO outbox_events (event_id, service, tenant_id, exchange, routing_key, subject, payload)
     SELECT gen_random_uuid(), s, '$t', 'e', 'r', 's', '{}' FROM unnest(ARRAY['tenant_service', 'agent_portal_service',
     'outbound_message_service']) s;

@@ -58,7 +58,10 @@ fn the_committed_description_is_current() {
 
 #[test]
 fn every_event_of_the_catalogue_is_described() {
-    let catalogue = include_str!("../../src/catalogue.rs");
+    let catalogue = concat!(
+        include_str!("../../src/catalogue.rs"),
+        include_str!("../../src/catalogue/inbound.rs"),
+    );
     let types: Vec<_> = catalogue
         .lines()
         .filter_map(|line| line.split_once(" = \"")?.1.split_once('"'))

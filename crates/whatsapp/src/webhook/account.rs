@@ -53,7 +53,9 @@ impl AccountChange {
         }
         match value.get("event").and_then(Value::as_str) {
             Some(
-                "ACCOUNT_DELETED" | "ACCOUNT_OFFBOARDED" | "PARTNER_REMOVED"
+                "ACCOUNT_DELETED"
+                | "ACCOUNT_OFFBOARDED"
+                | "PARTNER_REMOVED"
                 | "PARTNER_APP_UNINSTALLED",
             ) => Self::Stopped,
             Some("ACCOUNT_RECONNECTED") => Self::Restored,
@@ -173,12 +175,28 @@ mod tests {
                     {"restriction_type": "RESTRICTED_UTILITY_TEMPLATES"}]}),
                 AccountChange::Told,
             ),
-            ("account_update", json!({"event": "PARTNER_REMOVED"}), AccountChange::Stopped),
-            ("account_update", json!({"event": "SOMETHING_NEW"}), AccountChange::Told),
+            (
+                "account_update",
+                json!({"event": "PARTNER_REMOVED"}),
+                AccountChange::Stopped,
+            ),
+            (
+                "account_update",
+                json!({"event": "SOMETHING_NEW"}),
+                AccountChange::Told,
+            ),
             ("account_update", json!(7), AccountChange::Told),
-            ("hologram_update", json!({"event": "DISABLED_UPDATE"}), AccountChange::Told),
+            (
+                "hologram_update",
+                json!({"event": "DISABLED_UPDATE"}),
+                AccountChange::Told,
+            ),
         ] {
-            assert_eq!(AccountChange::read(field, &value), expected, "{field} {value}");
+            assert_eq!(
+                AccountChange::read(field, &value),
+                expected,
+                "{field} {value}"
+            );
         }
     }
 }

@@ -136,9 +136,9 @@ impl InboundMessage {
                         .or_else(|| content.get("original_message_id")),
                 )
             }),
-            media_id: content.filter(|_| is_file(&kind)).and_then(|content| {
-                text(content.get("id")).filter(|id| id.len() <= 64)
-            }),
+            media_id: content
+                .filter(|_| is_file(&kind))
+                .and_then(|content| text(content.get("id")).filter(|id| id.len() <= 64)),
             identity,
             is_echo: false,
             raw: value.clone(),
@@ -170,7 +170,8 @@ impl Person {
             ..Self::default()
         };
         let contact = contacts.iter().find(|contact| {
-            let same = |own: &Option<String>, theirs: Option<String>| own.is_some() && *own == theirs;
+            let same =
+                |own: &Option<String>, theirs: Option<String>| own.is_some() && *own == theirs;
             same(&person.wa_id, digits(contact.get("wa_id")))
                 || same(&person.user_id, user_id(contact.get("user_id")))
         });
@@ -220,7 +221,10 @@ impl fmt::Debug for InboundMessage {
 
 /// Types whose content is a file.
 fn is_file(kind: &str) -> bool {
-    matches!(kind, "image" | "video" | "audio" | "voice" | "document" | "sticker")
+    matches!(
+        kind,
+        "image" | "video" | "audio" | "voice" | "document" | "sticker"
+    )
 }
 
 pub(super) fn moment(value: Option<&Value>) -> Option<DateTime<Utc>> {
@@ -263,15 +267,25 @@ mod tests {
         let by_number = json!({"from": "1651", "id": "wamid.a", "timestamp": "7", "type": "text"});
         let person = read(&by_number, &contacts).unwrap().person;
         assert_eq!(
-            (person.name.as_deref(), person.username.as_deref(), person.user_id.as_deref()),
+            (
+                person.name.as_deref(),
+                person.username.as_deref(),
+                person.user_id.as_deref()
+            ),
             (Some("Sheena"), Some("sheena"), Some("US.2"))
         );
         let by_user = json!({"from_user_id": "US.1", "id": "wamid.a", "type": "text"});
         let person = read(&by_user, &contacts).unwrap().person;
-        assert_eq!((person.wa_id.as_deref(), person.contact().as_deref()), (Some("1650"), Some("+1650")));
+        assert_eq!(
+            (person.wa_id.as_deref(), person.contact().as_deref()),
+            (Some("1650"), Some("+1650"))
+        );
         let stranger = json!({"from_user_id": "US.3", "id": "wamid.a", "type": "text"});
         let person = read(&stranger, &contacts).unwrap().person;
-        assert_eq!((person.name.as_deref(), person.contact().as_deref()), (None, Some("US.3")));
+        assert_eq!(
+            (person.name.as_deref(), person.contact().as_deref()),
+            (None, Some("US.3"))
+        );
     }
 
     #[test]
@@ -289,18 +303,55 @@ mod tests {
     #[test]
     fn what_a_message_refers_to_is_known_by_its_type() {
         for (extra, refers_to, context, media) in [
-            (json!({"type": "reaction", "reaction": {"message_id": "wamid.o", "emoji": "x"}}), Some("wamid.o"), None, None),
-            (json!({"type": "edit", "edit": {"original_message_id": "wamid.o"}}), Some("wamid.o"), None, None),
-            (json!({"type": "revoke", "revoke": {"original_message_id": "wamid.o"}}), Some("wamid.o"), None, None),
-            (json!({"type": "text", "context": {"from": "1", "id": "wamid.q"}, "text": {"message_id": "wamid.no"}}), None, Some("wamid.q"), None),
-            (json!({"type": "image", "image": {"id": "42", "mime_type": "image/png"}}), None, None, Some("42")),
-            (json!({"type": "order", "order": {"id": "42"}}), None, None, None),
+            (
+                json!({"type": "reaction", "reaction": {"message_id": "wamid.o", "emoji": "x"}}),
+                Some("wamid.o"),
+                None,
+                None,
+            ),
+            (
+                json!({"type": "edit", "edit": {"original_message_id": "wamid.o"}}),
+                Some("wamid.o"),
+                None,
+                None,
+            ),
+            (
+                json!({"type": "revoke", "revoke": {"original_message_id": "wamid.o"}}),
+                Some("wamid.o"),
+                None,
+                None,
+            ),
+            (
+                json!({"type": "text", "context": {"from": "1", "id": "wamid.q"}, "text": {"message_id": "wamid.no"}}),
+                None,
+                Some("wamid.q"),
+                None,
+            ),
+            (
+                json!({"type": "image", "image": {"id": "42", "mime_type": "image/png"}}),
+                None,
+                None,
+                Some("42"),
+            ),
+            (
+                json!({"type": "order", "order": {"id": "42"}}),
+                None,
+                None,
+                None,
+            ),
         ] {
             let mut value = json!({"from": "1650", "id": "wamid.a", "timestamp": "7"});
-            value.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            value
+                .as_object_mut()
+                .unwrap()
+                .extend(extra.as_object().unwrap().clone());
             let message = read(&value, &json!([])).unwrap();
             assert_eq!(
-                (message.refers_to.as_deref(), message.context_wamid.as_deref(), message.media_id.as_deref()),
+                (
+                    message.refers_to.as_deref(),
+                    message.context_wamid.as_deref(),
+                    message.media_id.as_deref()
+                ),
                 (refers_to, context, media),
                 "{value}"
             );
@@ -335,8 +386,12 @@ mod tests {
 
     #[test]
     fn debug_tells_neither_who_nor_what() {
-        let value = json!({"from": "1650555", "id": "wamid.a", "type": "text", "text": {"body": "Hello"}});
+        let value =
+            json!({"from": "1650555", "id": "wamid.a", "type": "text", "text": {"body": "Hello"}});
         let shown = format!("{:?}", read(&value, &json!([])).unwrap());
-        assert!(!shown.contains("1650555") && !shown.contains("Hello"), "{shown}");
+        assert!(
+            !shown.contains("1650555") && !shown.contains("Hello"),
+            "{shown}"
+        );
     }
 }

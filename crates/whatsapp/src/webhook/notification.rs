@@ -83,7 +83,10 @@ impl Notification {
     /// Reads a body whose signature has been checked.
     pub fn parse(raw: &[u8]) -> Result<Self, NotANotification> {
         let mut body: Value = serde_json::from_slice(raw).or(Err(NotANotification))?;
-        if raw.windows(ESCAPED_NUL.len()).any(|part| part == ESCAPED_NUL) {
+        if raw
+            .windows(ESCAPED_NUL.len())
+            .any(|part| part == ESCAPED_NUL)
+        {
             replace_nul(&mut body);
         }
         let object = text(body.get("object")).ok_or(NotANotification)?;
@@ -155,7 +158,9 @@ impl MessagesValue {
 impl MessagesValue {
     /// What people wrote. What does not say who wrote it or which message it is, is counted.
     pub fn inbound(&self) -> (Vec<InboundMessage>, usize) {
-        read_all(&self.messages, |item| InboundMessage::read(item, &self.contacts))
+        read_all(&self.messages, |item| {
+            InboundMessage::read(item, &self.contacts)
+        })
     }
 }
 
@@ -187,7 +192,12 @@ impl Change {
         let ChangeValue::Other(value) = &self.value else {
             return Vec::new();
         };
-        let array = |name: &str| value.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let array = |name: &str| {
+            value
+                .get(name)
+                .and_then(Value::as_array)
+                .map_or(&[][..], Vec::as_slice)
+        };
         let contacts = array("contacts");
         read_all(array(name), |item| read(item, contacts)).0
     }

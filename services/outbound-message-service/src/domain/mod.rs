@@ -1,5 +1,6 @@
 //! Rules about messages. No I/O.
 
+pub(crate) mod contact;
 pub(crate) mod conversation;
 pub(crate) mod draft;
 pub(crate) mod retry_policy;

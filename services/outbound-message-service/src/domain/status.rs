@@ -201,15 +201,18 @@ mod tests {
             status,
             failed_by_meta: false,
         };
-        reports
-            .iter()
-            .fold(start, |standing, report| standing.after(*report).unwrap_or(standing))
+        reports.iter().fold(start, |standing, report| {
+            standing.after(*report).unwrap_or(standing)
+        })
     }
 
     #[test]
     fn what_meta_failed_is_not_sent_again_by_a_late_report() {
         assert_eq!(stands_after(Sending, &[Failed, Sent]).status, Failed);
-        assert_eq!(stands_after(Sending, &[Failed, Delivered]).status, Delivered);
+        assert_eq!(
+            stands_after(Sending, &[Failed, Delivered]).status,
+            Delivered
+        );
         // We gave it up, and Meta had it.
         assert_eq!(stands_after(Failed, &[Sent]).status, Sent);
         assert_eq!(stands_after(Delivered, &[Failed]).status, Delivered);

@@ -114,7 +114,8 @@ impl Backlog {
             ("pending", waiting.unmatched),
             ("quarantined", waiting.quarantined),
         ] {
-            self.unmatched.record(count, &[KeyValue::new("state", state)]);
+            self.unmatched
+                .record(count, &[KeyValue::new("state", state)]);
         }
         let age = waiting
             .oldest

@@ -1,6 +1,7 @@
 //! The HTTP doors.
 
 mod messages;
+mod received;
 mod send;
 mod webhooks;
 
@@ -30,5 +31,7 @@ pub(crate) fn mount(config: &mut web::ServiceConfig) {
 fn routes(config: &mut ServiceConfig<'_>) {
     config
         .service(send::send_text)
+        .service(received::get_received)
+        .service(received::list_windows)
         .service(messages::get_message);
 }

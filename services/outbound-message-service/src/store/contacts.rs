@@ -43,7 +43,11 @@ pub(crate) fn resolve(
     }
     let rows: Vec<(String, String)> = contact_aliases::table
         .filter(contact_aliases::user_id.eq_any(user_ids))
-        .order((contact_aliases::user_id, contact_aliases::seen_at, contact_aliases::contact))
+        .order((
+            contact_aliases::user_id,
+            contact_aliases::seen_at,
+            contact_aliases::contact,
+        ))
         .distinct_on(contact_aliases::user_id)
         .select((contact_aliases::user_id, contact_aliases::contact))
         .load(tx.conn())?;

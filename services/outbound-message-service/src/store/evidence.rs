@@ -56,10 +56,7 @@ pub(crate) fn list_known(tx: &mut Tx<'_>, ids: &[Uuid]) -> Result<Vec<Known>, Db
 }
 
 /// Those of these wamids that messages have already.
-pub(crate) fn taken_wamids(
-    tx: &mut Tx<'_>,
-    wamids: &[String],
-) -> Result<HashSet<String>, DbError> {
+pub(crate) fn taken_wamids(tx: &mut Tx<'_>, wamids: &[String]) -> Result<HashSet<String>, DbError> {
     if wamids.is_empty() {
         return Ok(HashSet::new());
     }
@@ -83,7 +80,10 @@ pub(crate) fn insert(tx: &mut Tx<'_>, events: &[NewStatusEvent]) -> Result<(), D
 pub(crate) fn move_all(tx: &mut Tx<'_>, moves: &[Move]) -> Result<(), DbError> {
     use sql_types::{Array, Jsonb, Nullable, Text};
     let ids: Vec<Uuid> = moves.iter().map(|m| m.message_id).collect();
-    let statuses: Vec<_> = moves.iter().map(|m| m.status.map(MessageStatus::as_str)).collect();
+    let statuses: Vec<_> = moves
+        .iter()
+        .map(|m| m.status.map(MessageStatus::as_str))
+        .collect();
     let wamids: Vec<_> = moves.iter().map(|m| m.wamid.as_deref()).collect();
     let pricing: Vec<_> = moves.iter().map(|m| m.pricing.as_ref()).collect();
     let errors: Vec<_> = moves.iter().map(|m| m.error.as_ref()).collect();

@@ -65,7 +65,10 @@ pub(crate) fn claim_due(
         )
         .order((webhook_intake::received_at, webhook_intake::intake_id))
         .limit(limit)
-        .select((webhook_intake::intake_id, octet_length(webhook_intake::body)))
+        .select((
+            webhook_intake::intake_id,
+            octet_length(webhook_intake::body),
+        ))
         .for_update()
         .skip_locked()
         .load(tx.conn())?;

@@ -40,7 +40,10 @@ pub(crate) fn note_limit(
     let tenant_id = tx.tenant().map(ToString::to_string).unwrap_or_default();
     let before: Option<(Option<String>, Option<String>)> = sending_numbers::table
         .find((&tenant_id, phone_number_id))
-        .select((sending_numbers::quality_rating, sending_numbers::messaging_limit))
+        .select((
+            sending_numbers::quality_rating,
+            sending_numbers::messaging_limit,
+        ))
         .for_update()
         .first(tx.conn())
         .optional()?;

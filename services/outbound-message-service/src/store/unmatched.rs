@@ -102,6 +102,11 @@ pub(crate) fn count(tx: &mut Tx<'_>) -> Result<(i64, i64), DbError> {
         .group_by(unmatched_statuses::state)
         .select((unmatched_statuses::state, diesel::dsl::count_star()))
         .load(tx.conn())?;
-    let of = |state: &str| states.iter().find(|(name, _)| name == state).map_or(0, |(_, count)| *count);
+    let of = |state: &str| {
+        states
+            .iter()
+            .find(|(name, _)| name == state)
+            .map_or(0, |(_, count)| *count)
+    };
     Ok((of("pending"), of("quarantined")))
 }

@@ -43,7 +43,8 @@ pub(crate) fn report(
     let mut moved = message.status()?.after_report(report.status).is_some();
     if moved && message.status()? == MessageStatus::Failed {
         // A webhook that came before Meta's own answer knows more than the answer.
-        moved = report.status != MessageStatus::Sent || !messages::was_failed_by_meta(tx, message.message_id)?;
+        moved = report.status != MessageStatus::Sent
+            || !messages::was_failed_by_meta(tx, message.message_id)?;
     }
     let error_json = to_json(report.error.as_ref())?;
     let is_new = messages::insert_status_event(

@@ -81,7 +81,20 @@ impl World {
             db.execute(&format!(
                 "INSERT INTO tenants (tenant_id, name) VALUES ('{tenant}', 'name')"
             ));
-            sisters.put(profile(&vault, tenant));
+            let profile = profile(&vault, tenant);
+            let whatsapp = profile.whatsapp.as_ref().unwrap();
+            let (waba, number) = (&whatsapp.waba_id, &whatsapp.phone_number_id);
+            let display = &whatsapp.display_phone_number;
+            // As tenant-service keeps them: webhooks are routed by them.
+            db.execute(&format!(
+                "WITH c AS (INSERT INTO tenant_whatsapp_config (config_id, tenant_id, waba_id, \
+                     access_token, access_token_last4, access_token_fingerprint) \
+                     VALUES (gen_random_uuid(), '{tenant}', '{waba}', '', '', '') RETURNING config_id) \
+                 INSERT INTO tenant_whatsapp_numbers (tenant_id, phone_number_id, config_id, \
+                     display_phone_number, is_default) \
+                 SELECT '{tenant}', '{number}', config_id, '{display}', true FROM c"
+            ));
+            sisters.put(profile);
         }
         let mut environment: BTreeMap<String, String> = [
             ("HTTP__BIND", "127.0.0.1:0"),

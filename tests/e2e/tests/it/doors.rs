@@ -265,6 +265,13 @@ pub(crate) const DOORS: &[Door] = &[
     (
         Messages,
         "get",
+        "/api/messages/received/{inbound_id}",
+        PEOPLE_AND_KEYS,
+    ),
+    (Messages, "get", "/api/messages/windows", PEOPLE_AND_KEYS),
+    (
+        Messages,
+        "get",
         "/api/messages/{message_id}",
         PEOPLE_AND_KEYS,
     ),

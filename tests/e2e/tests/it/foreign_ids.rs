@@ -26,6 +26,7 @@ fn foreign_id(world: &Installation, parameter: &str) -> String {
         "user_id" => ("user_id", "genesys_users"),
         "run_id" => ("run_id", "user_sync_runs"),
         "message_id" => ("message_id", "messages"),
+        "inbound_id" => ("inbound_id", "inbound_messages"),
         "key_id" => ("key_id", "tenant_api_keys"),
         other => panic!("whose id is {{{other}}}? Say it here"),
     };
@@ -40,6 +41,12 @@ async fn globex_has_one_of_each(world: &Installation) {
         StatusCode::ACCEPTED
     );
     world.api_key("globex_inc").await;
+    world.db.execute(
+        "INSERT INTO inbound_messages (inbound_id, tenant_id, phone_number_id, wamid, conversation_id, \
+             contact, type, payload, sent_at, received_at) \
+         VALUES (gen_random_uuid(), 'globex_inc', '1', 'wamid.x', gen_random_uuid(), '+1234567890', \
+             'text', '{}', now(), now())",
+    );
     world.db.execute(
         "INSERT INTO user_sync_runs (run_id, tenant_id, status, cause, finished_at) \
          VALUES (gen_random_uuid(), 'globex_inc', 'completed', 'admin', now())",

@@ -71,7 +71,9 @@ pub(super) fn follow(tx: &mut Tx<'_>, notice: &Notice) -> Result<bool, DbError> 
     let effect = match AccountChange::read(&notice.field, &notice.value) {
         AccountChange::Limit { number, limit } => {
             let concerned = notice.numbers.iter().filter(|route| {
-                number.as_ref().is_none_or(|number| digits(&route.display_phone_number) == *number)
+                number
+                    .as_ref()
+                    .is_none_or(|number| digits(&route.display_phone_number) == *number)
             });
             for route in concerned {
                 change_limit(tx, notice, &route.phone_number_id, limit.as_deref(), at)?;
@@ -80,7 +82,13 @@ pub(super) fn follow(tx: &mut Tx<'_>, notice: &Notice) -> Result<bool, DbError> 
         }
         AccountChange::Stopped => {
             for route in &notice.numbers {
-                holds::hold(tx, &route.phone_number_id, HoldReason::Account, None, Utc::now())?;
+                holds::hold(
+                    tx,
+                    &route.phone_number_id,
+                    HoldReason::Account,
+                    None,
+                    Utc::now(),
+                )?;
             }
             "stopped"
         }

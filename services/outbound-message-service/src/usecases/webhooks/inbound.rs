@@ -97,7 +97,13 @@ pub(super) fn receive(
     }
     // Also for what is known already: a post may be applied again after half of it was.
     for arrival in &arrivals {
-        windows.note(&arrival.phone_number_id, &arrival.message.person, &known, arrival.at(), arrival.message.opens_window());
+        windows.note(
+            &arrival.phone_number_id,
+            &arrival.message.person,
+            &known,
+            arrival.at(),
+            arrival.message.opens_window(),
+        );
     }
     windows.open(tx)?;
     for chunk in events.chunks(ROWS) {
@@ -110,7 +116,13 @@ pub(super) fn receive(
 pub(super) fn answer_calls(tx: &mut Tx<'_>, calls: &[Call]) -> Result<(), DbError> {
     let mut windows = Windows::default();
     for call in calls {
-        windows.note(&call.phone_number_id, &call.person, &HashMap::new(), call.at, true);
+        windows.note(
+            &call.phone_number_id,
+            &call.person,
+            &HashMap::new(),
+            call.at,
+            true,
+        );
     }
     windows.open(tx)
 }
@@ -120,7 +132,12 @@ pub(super) fn note_choices(tx: &mut Tx<'_>, choices: &[Choice]) -> Result<(), Db
     let tenant_id = tenant(tx)?;
     let mut events = Vec::new();
     for Choice { preference, at } in choices {
-        let Preference { person, category, value, .. } = preference;
+        let Preference {
+            person,
+            category,
+            value,
+            ..
+        } = preference;
         let mut is_news = false;
         for contact in person.contacts() {
             is_news |= contacts::prefer(tx, &contact, category, value, *at)?;
@@ -169,7 +186,9 @@ fn resolve(
         });
         if let (Some(user_id), Some(digits), source) = shown {
             let alias = alias(user_id, digits, source);
-            pairs.entry((alias.user_id.clone(), alias.contact.clone())).or_insert(alias);
+            pairs
+                .entry((alias.user_id.clone(), alias.contact.clone()))
+                .or_insert(alias);
         }
     }
     let pairs: Vec<NewAlias> = pairs.into_values().collect();
@@ -180,7 +199,13 @@ fn resolve(
         .flat_map(|arrival| {
             let change = arrival.message.identity.as_ref();
             let previous = change.and_then(|change| change.previous_user_id.clone());
-            arrival.message.person.user_id.clone().into_iter().chain(previous)
+            arrival
+                .message
+                .person
+                .user_id
+                .clone()
+                .into_iter()
+                .chain(previous)
         })
         .collect();
     user_ids.sort_unstable();
@@ -197,7 +222,9 @@ fn resolve(
             (&change.user_id, &change.wa_id, &change.previous_user_id)
         {
             let contact = known.get(previous).unwrap_or(previous).clone();
-            known.entry(user_id.clone()).or_insert_with(|| contact.clone());
+            known
+                .entry(user_id.clone())
+                .or_insert_with(|| contact.clone());
             renamed.push(NewAlias {
                 tenant_id: tenant.to_string(),
                 user_id: user_id.clone(),

@@ -34,7 +34,7 @@ const LEASE: chrono::Duration = chrono::Duration::seconds(60);
 /// Something can be told faster than we know whom it concerns: a status before our own record of
 /// the message's wamid, a message before the configuration of its number. After so many tries over
 /// about a day it concerns nobody here.
-const TRIES: i32 = 17;
+const TRIES: i32 = 18;
 /// Statuses of one transaction.
 const CHUNK: usize = 1000;
 /// Applied posts are kept this long: for replays, which Meta sends for 7 days, and for questions.
@@ -110,7 +110,10 @@ impl WebhookApplier {
             }
         }
         if !unreadable.is_empty() {
-            tracing::error!(posts = unreadable.len(), "signed posts cannot be read; they are kept");
+            tracing::error!(
+                posts = unreadable.len(),
+                "signed posts cannot be read; they are kept"
+            );
             self.settle(unreadable, "unreadable").await?;
         }
         if let Err(error) = self.apply(&posts).await {
@@ -150,15 +153,23 @@ impl WebhookApplier {
                 Some(status) => sorter.add_status(
                     status,
                     row.phone_number_id.clone(),
-                    row.signed_for.as_deref().and_then(|id| TenantId::parse(id).ok()),
+                    row.signed_for
+                        .as_deref()
+                        .and_then(|id| TenantId::parse(id).ok()),
                     row.received_at,
                     Some(row.unmatched_id),
                 ),
-                None => tracing::error!(unmatched.id = %row.unmatched_id, "a kept status cannot be read"),
+                None => {
+                    tracing::error!(unmatched.id = %row.unmatched_id, "a kept status cannot be read")
+                }
             }
         }
         let sorted = self.sort(sorter).await?;
-        let still: Vec<Uuid> = sorted.unmatched.iter().filter_map(|status| status.unmatched_id).collect();
+        let still: Vec<Uuid> = sorted
+            .unmatched
+            .iter()
+            .filter_map(|status| status.unmatched_id)
+            .collect();
         let foreign = sorted.foreign_unmatched.clone();
         self.apply_parts(sorted).await?;
         let at = Utc::now();
@@ -174,7 +185,10 @@ impl WebhookApplier {
                     }
                 }
                 if !given_up.is_empty() {
-                    tracing::warn!(statuses = given_up.len(), "statuses of messages that are not ours; they are kept");
+                    tracing::warn!(
+                        statuses = given_up.len(),
+                        "statuses of messages that are not ours; they are kept"
+                    );
                     unmatched::quarantine(tx, &given_up)?;
                 }
                 Ok::<_, DbError>(())
@@ -249,14 +263,24 @@ impl WebhookApplier {
             }
         }
         if !kept.is_empty() {
-            tracing::error!(posts = kept.len(), "posts of numbers or accounts that no tenant has; they are kept");
+            tracing::error!(
+                posts = kept.len(),
+                "posts of numbers or accounts that no tenant has; they are kept"
+            );
         }
         if !lost.is_empty() {
-            tracing::error!(posts = lost.len(), "parts of signed posts cannot be read; the posts are kept");
+            tracing::error!(
+                posts = lost.len(),
+                "parts of signed posts cannot be read; the posts are kept"
+            );
         }
         self.db
             .write("intake.settle", Scope::Service, move |tx| {
-                for (ids, state) in [(applied, "applied"), (kept, "unrouted"), (lost, "unreadable")] {
+                for (ids, state) in [
+                    (applied, "applied"),
+                    (kept, "unrouted"),
+                    (lost, "unreadable"),
+                ] {
                     if !ids.is_empty() {
                         intake::settle(tx, &ids, state)?;
                     }
@@ -279,11 +303,18 @@ impl WebhookApplier {
         let counts = sorted.counts;
         Counters::count(&self.counters.statuses, "ignored", counts.ignored_statuses);
         Counters::count(&self.counters.statuses, "foreign", counts.foreign_statuses);
-        Counters::count(&self.counters.statuses, "unmatched", counts.unmatched_statuses);
+        Counters::count(
+            &self.counters.statuses,
+            "unmatched",
+            counts.unmatched_statuses,
+        );
         Counters::count(&self.counters.inbound, "unrouted", counts.unrouted_inbound);
         Counters::count(&self.counters.inbound, "foreign", counts.foreign_inbound);
         for (field, outcome) in &sorted.fields {
-            let labels = [KeyValue::new("field", *field), KeyValue::new("outcome", *outcome)];
+            let labels = [
+                KeyValue::new("field", *field),
+                KeyValue::new("outcome", *outcome),
+            ];
             self.counters.changes.add(1, &labels);
         }
         Ok(sorted)
@@ -315,10 +346,9 @@ impl WebhookApplier {
             let reports: Arc<[Evidence]> = reports.into();
             let applied = retried(|| {
                 let reports = Arc::clone(&reports);
-                self.db
-                    .write("webhook.statuses", tenant, move |tx| {
-                        statuses::apply(tx, &reports)
-                    })
+                self.db.write("webhook.statuses", tenant, move |tx| {
+                    statuses::apply(tx, &reports)
+                })
             })
             .await?;
             Counters::count(&self.counters.statuses, "moved", applied.moved);
@@ -368,7 +398,10 @@ impl WebhookApplier {
             })
             .await;
         if let Err(error) = result {
-            tracing::debug!(error = &error as &dyn std::error::Error, "posts wait for the end of their lease");
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "posts wait for the end of their lease"
+            );
         }
     }
 }
@@ -426,7 +459,9 @@ mod tests {
 
     #[test]
     fn all_tries_together_last_about_a_day() {
-        let total: i64 = (1..TRIES).map(|attempts| pause(attempts).num_seconds()).sum();
+        let total: i64 = (1..TRIES)
+            .map(|attempts| pause(attempts).num_seconds())
+            .sum();
         assert!((18 * 3600..30 * 3600).contains(&total), "{total}");
         assert_eq!(pause(0), chrono::Duration::seconds(1));
         assert_eq!(pause(i32::MAX), chrono::Duration::hours(6));

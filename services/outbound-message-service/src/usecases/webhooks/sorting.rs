@@ -87,7 +87,10 @@ impl Unmatched {
         NewUnmatched {
             unmatched_id: Uuid::now_v7(),
             digest: sha256(identity.to_string()).to_vec(),
-            phone_number_id: self.phone_number_id.as_ref().map(|id| id.chars().take(64).collect()),
+            phone_number_id: self
+                .phone_number_id
+                .as_ref()
+                .map(|id| id.chars().take(64).collect()),
             signed_for,
             wamid: self.status.id.clone(),
             payload: self.status.raw.clone(),
@@ -173,7 +176,10 @@ impl Keys {
                 Some(((route.phone_number_id.clone(), wamid), route.clone()))
             })
             .collect();
-        let by_id = routes.into_iter().map(|route| (route.message_id, route)).collect();
+        let by_id = routes
+            .into_iter()
+            .map(|route| (route.message_id, route))
+            .collect();
         let numbers = if self.phone_number_ids.is_empty() && self.waba_ids.is_empty() {
             Vec::new()
         } else {
@@ -189,7 +195,9 @@ impl Keys {
 
 impl Directory {
     fn owner_of_number(&self, phone_number_id: &str) -> Option<&NumberRoute> {
-        self.numbers.iter().find(|route| route.phone_number_id == phone_number_id)
+        self.numbers
+            .iter()
+            .find(|route| route.phone_number_id == phone_number_id)
     }
 
     fn numbers_of(&self, waba_id: &str) -> Vec<NumberRoute> {
@@ -257,7 +265,11 @@ impl<'a> Sorter<'a> {
     }
 
     pub(super) fn keys(&self) -> Keys {
-        let understood = || self.statuses.iter().filter(|reported| is_understood(&reported.status));
+        let understood = || {
+            self.statuses
+                .iter()
+                .filter(|reported| is_understood(&reported.status))
+        };
         let without_note = understood().filter(|reported| reported.note.is_none());
         let mut phone_number_ids = BTreeSet::new();
         let mut waba_ids = BTreeSet::new();
@@ -275,7 +287,9 @@ impl<'a> Sorter<'a> {
             message_ids: understood()
                 .filter_map(|reported| reported.note.map(|note| note.message_id.as_uuid()))
                 .collect(),
-            wamids: without_note.map(|reported| reported.status.id.clone()).collect(),
+            wamids: without_note
+                .map(|reported| reported.status.id.clone())
+                .collect(),
             phone_number_ids: phone_number_ids.into_iter().collect(),
             waba_ids: waba_ids.into_iter().collect(),
         }
@@ -304,9 +318,9 @@ impl Sorted {
         }
         let route = match (&reported.note, &reported.phone_number_id) {
             (Some(note), _) => directory.by_id.get(&note.message_id.as_uuid()),
-            (None, Some(number)) => {
-                directory.by_wamid.get(&(number.clone(), reported.status.id.clone()))
-            }
+            (None, Some(number)) => directory
+                .by_wamid
+                .get(&(number.clone(), reported.status.id.clone())),
             (None, None) => None,
         };
         let Some(route) = route else {
@@ -324,7 +338,11 @@ impl Sorted {
             .phone_number_id
             .as_ref()
             .is_some_and(|number| *number != route.phone_number_id);
-        if other_number || reported.signed_for.is_some_and(|tenant| tenant != route.tenant) {
+        if other_number
+            || reported
+                .signed_for
+                .is_some_and(|tenant| tenant != route.tenant)
+        {
             // Only Meta and we know the key of the note, and only a tenant its own app secret, so
             // this is a fault or a forgery.
             tracing::error!(message.id = %route.message_id, "a status came from another number or tenant than its message; dropped");
@@ -349,7 +367,10 @@ impl Sorted {
         let outcome = match &told.change.value {
             ChangeValue::Messages(value) => {
                 for error in &value.errors {
-                    tracing::warn!(error.code = error.code, "Meta reports a problem of a number");
+                    tracing::warn!(
+                        error.code = error.code,
+                        "Meta reports a problem of a number"
+                    );
                 }
                 if value.messages.is_empty() {
                     return;
@@ -368,12 +389,19 @@ impl Sorted {
         directory: &Directory,
     ) -> Result<(&mut Rest, String), &'static str> {
         let number = told.change.phone_number_id();
-        let owner = number.as_deref().and_then(|number| directory.owner_of_number(number));
+        let owner = number
+            .as_deref()
+            .and_then(|number| directory.owner_of_number(number));
         let Some(owner) = owner else {
             self.unrouted_posts.insert(told.index);
             return Err("unrouted");
         };
-        if told.post.signed_for.as_ref().is_some_and(|tenant| *tenant != owner.tenant) {
+        if told
+            .post
+            .signed_for
+            .as_ref()
+            .is_some_and(|tenant| *tenant != owner.tenant)
+        {
             tracing::error!(phone_number_id = %owner.phone_number_id, "a tenant's own app spoke of another tenant's number; dropped");
             return Err("foreign");
         }
@@ -392,12 +420,13 @@ impl Sorted {
         let count = u64::try_from(messages.len()).unwrap_or(u64::MAX);
         match self.part_of_number(told, directory) {
             Ok((rest, phone_number_id)) => {
-                rest.arrivals.extend(messages.into_iter().map(|message| Arrival {
-                    phone_number_id: phone_number_id.clone(),
-                    message,
-                    received_at: told.post.received_at,
-                    traceparent: told.post.traceparent.clone(),
-                }));
+                rest.arrivals
+                    .extend(messages.into_iter().map(|message| Arrival {
+                        phone_number_id: phone_number_id.clone(),
+                        message,
+                        received_at: told.post.received_at,
+                        traceparent: told.post.traceparent.clone(),
+                    }));
                 "taken"
             }
             Err(outcome) => {
@@ -418,7 +447,8 @@ impl Sorted {
         directory: &Directory,
     ) -> &'static str {
         let received_at = told.post.received_at;
-        let not_later = |at: Option<DateTime<Utc>>| at.map_or(received_at, |at| at.min(received_at));
+        let not_later =
+            |at: Option<DateTime<Utc>>| at.map_or(received_at, |at| at.min(received_at));
         let (echoes, calls) = (told.change.echoes(), told.change.calls());
         let preferences = told.change.preferences();
         if !echoes.is_empty() || !calls.is_empty() || !preferences.is_empty() {
@@ -426,21 +456,23 @@ impl Sorted {
                 Ok(found) => found,
                 Err(outcome) => return outcome,
             };
-            rest.arrivals.extend(echoes.into_iter().map(|message| Arrival {
-                phone_number_id: phone_number_id.clone(),
-                message,
-                received_at,
-                traceparent: told.post.traceparent.clone(),
-            }));
+            rest.arrivals
+                .extend(echoes.into_iter().map(|message| Arrival {
+                    phone_number_id: phone_number_id.clone(),
+                    message,
+                    received_at,
+                    traceparent: told.post.traceparent.clone(),
+                }));
             rest.calls.extend(calls.into_iter().map(|call| Call {
                 phone_number_id: phone_number_id.clone(),
                 at: not_later(call.timestamp),
                 person: call.person,
             }));
-            rest.choices.extend(preferences.into_iter().map(|preference| Choice {
-                at: not_later(preference.timestamp),
-                preference,
-            }));
+            rest.choices
+                .extend(preferences.into_iter().map(|preference| Choice {
+                    at: not_later(preference.timestamp),
+                    preference,
+                }));
             return "taken";
         }
         let waba_id = waba_of(told.waba_id, value);
@@ -449,7 +481,12 @@ impl Sorted {
             self.unrouted_posts.insert(told.index);
             return "unrouted";
         };
-        if told.post.signed_for.as_ref().is_some_and(|own| *own != tenant) {
+        if told
+            .post
+            .signed_for
+            .as_ref()
+            .is_some_and(|own| *own != tenant)
+        {
             tracing::error!("a tenant's own app spoke of another tenant's account; dropped");
             return "foreign";
         }

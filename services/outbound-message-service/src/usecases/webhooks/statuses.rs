@@ -78,7 +78,9 @@ impl Evidence {
             return None;
         }
         let first = self.status.errors.first();
-        let class = first.map_or(portal_whatsapp::ErrorClass::Permanent, |error| error.class());
+        let class = first.map_or(portal_whatsapp::ErrorClass::Permanent, |error| {
+            error.class()
+        });
         Some(MessageError {
             code: first.and_then(|error| error.code),
             title: first.map_or_else(
@@ -111,7 +113,10 @@ pub(super) fn apply(tx: &mut Tx<'_>, reports: &[Evidence]) -> Result<Applied, Db
     let tenant = tenant(tx)?;
     let mut by_message: BTreeMap<Uuid, Vec<&Evidence>> = BTreeMap::new();
     for report in reports {
-        by_message.entry(report.message_id).or_default().push(report);
+        by_message
+            .entry(report.message_id)
+            .or_default()
+            .push(report);
     }
     let ids: Vec<Uuid> = by_message.keys().copied().collect();
     let messages = evidence::lock_messages(tx, &ids)?;
@@ -132,7 +137,10 @@ pub(super) fn apply(tx: &mut Tx<'_>, reports: &[Evidence]) -> Result<Applied, Db
     }
     outcome.write(tx)?;
     note_seen(tx, &tenant, reports)?;
-    let waited: Vec<Uuid> = reports.iter().filter_map(|report| report.unmatched_id).collect();
+    let waited: Vec<Uuid> = reports
+        .iter()
+        .filter_map(|report| report.unmatched_id)
+        .collect();
     if !waited.is_empty() {
         unmatched::delete(tx, &waited)?;
     }
@@ -211,10 +219,9 @@ impl<'a> Story<'a> {
         self.compare_wamid(report)?;
         self.heard.insert(report.identity());
         let before = self.standing;
-        let after = self
-            .standing
-            .after(status)
-            .filter(|after| after.status != MessageStatus::Failed || !self.is_of_earlier_attempt(report));
+        let after = self.standing.after(status).filter(|after| {
+            after.status != MessageStatus::Failed || !self.is_of_earlier_attempt(report)
+        });
         let error = report.error();
         let error_json = change_state::to_json(error.as_ref())?;
         self.events.push(NewStatusEvent {
@@ -288,7 +295,11 @@ impl<'a> Story<'a> {
     }
 
     fn correct(&mut self, report: &Report) -> Result<(), DbError> {
-        let class = self.message.error.as_ref().and_then(|error| error.get("class"));
+        let class = self
+            .message
+            .error
+            .as_ref()
+            .and_then(|error| error.get("class"));
         let event = MessageStatusCorrected {
             message_id: self.message.message_id.into(),
             tenant_id: self.message.tenant()?,
@@ -382,10 +393,13 @@ fn note_seen(tx: &mut Tx<'_>, tenant: &TenantId, reports: &[Evidence]) -> Result
     let mut aliases: BTreeMap<(String, String), NewAlias> = BTreeMap::new();
     for report in reports {
         let last = seen.entry(report.phone_number_id.clone()).or_default();
-        last.status_at = last.status_at.max(Some(report.at().min(report.received_at)));
-        if let (Some(user_id), Some(digits)) =
-            (&report.status.recipient_user_id, &report.status.recipient_id)
-        {
+        last.status_at = last
+            .status_at
+            .max(Some(report.at().min(report.received_at)));
+        if let (Some(user_id), Some(digits)) = (
+            &report.status.recipient_user_id,
+            &report.status.recipient_id,
+        ) {
             let contact = format!("+{digits}");
             aliases
                 .entry((user_id.clone(), contact.clone()))
