@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::graph::faults::Faults;
+use crate::graph::pacing::Pacing;
 use crate::seed;
 
 /// Everything the sandbox starts with; `Default` suits tests.
@@ -25,6 +27,11 @@ pub struct SandboxConfig {
     pub graph: GraphSettings,
     /// Calls kept in the journal; the oldest fall out.
     pub journal_capacity: usize,
+    /// Sends kept in the compact list; the oldest fall out.
+    pub sends_capacity: usize,
+    /// Sends and status webhooks are entered in the journal in full; off in load tests, where the
+    /// compact list of sends remains.
+    pub journal_detail: bool,
     /// Threads that serve HTTP.
     pub workers: usize,
 }
@@ -38,6 +45,8 @@ impl Default for SandboxConfig {
             genesys: GenesysSettings::default(),
             graph: GraphSettings::default(),
             journal_capacity: 50_000,
+            sends_capacity: 1_000_000,
+            journal_detail: true,
             workers: 2,
         }
     }
@@ -194,6 +203,10 @@ pub struct GraphSettings {
     pub extra_types: Vec<String>,
     /// Free-form messages outside the 24-hour window are accepted and then fail with 131047.
     pub enforce_window: bool,
+    /// Faults by chance.
+    pub faults: Faults,
+    /// Meta's limits.
+    pub pacing: Pacing,
 }
 
 impl Default for GraphSettings {
@@ -210,6 +223,8 @@ impl Default for GraphSettings {
             media_url_lifetime: Duration::from_mins(5),
             extra_types: Vec::new(),
             enforce_window: false,
+            faults: Faults::default(),
+            pacing: Pacing::default(),
         }
     }
 }

@@ -191,6 +191,10 @@ pub(crate) struct Notes {
     pub(crate) magic: Option<String>,
     /// Shown instead of a body that is no text.
     pub(crate) request: Option<Value>,
+    /// The account of a call to a management edge, while calls are counted.
+    pub(crate) waba_id: Option<String>,
+    /// Refused by a throughput or pair limit.
+    pub(crate) limited: bool,
 }
 
 impl Notes {
@@ -360,8 +364,14 @@ pub(crate) async fn entry(
 }
 
 async fn journaled(state: &Arc<State>, kind: Kind, call: &mut Call) -> Reply {
-    call.seq = state.journal.open(call.entry(kind));
     let settings = state.settings();
+    let is_send = kind == Kind::Graph && call.method == "POST" && call.path.ends_with("/messages");
+    let detailed = settings.journal_detail || !is_send;
+    call.seq = if detailed {
+        state.journal.open(call.entry(kind))
+    } else {
+        state.journal.next_seq()
+    };
     let (outage, latency) = match kind {
         Kind::Genesys => (settings.genesys.outage, settings.genesys.latency),
         Kind::Graph | Kind::Webhook => (settings.graph.outage, settings.graph.latency),
@@ -381,6 +391,9 @@ async fn journaled(state: &Arc<State>, kind: Kind, call: &mut Call) -> Reply {
             Reply::hang_up()
         }
     };
+    if !detailed {
+        return reply;
+    }
     state.journal.update(call.seq, |entry| {
         entry.hung_up = reply.hang_up;
         entry.status = (!reply.hang_up).then_some(reply.status);

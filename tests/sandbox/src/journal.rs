@@ -135,6 +135,42 @@ impl GraphCall {
     }
 }
 
+/// A send in few bytes: what a checker of a long run needs.
+#[derive(Debug, Clone, Serialize)]
+pub struct SendRecord {
+    /// Place in the order of all calls.
+    pub seq: u64,
+    /// When it was decided.
+    pub at: DateTime<Utc>,
+    /// The sending number.
+    pub phone_number_id: Box<str>,
+    /// `wa_id` or business-scoped user id; as sent when the message was refused.
+    pub recipient: Box<str>,
+    /// The caller's own mark.
+    pub biz_opaque_callback_data: Option<Box<str>>,
+    /// Message id if it was accepted, whether or not the caller was told.
+    pub wamid: Option<Box<str>>,
+    /// Status answered; none when the connection was closed instead.
+    pub status: Option<u16>,
+    /// Meta's code of a refusal.
+    pub code: Option<u32>,
+}
+
+impl SendRecord {
+    pub(crate) fn new(seq: u64, number: &str, recipient: &str, data: Option<&str>) -> Self {
+        Self {
+            seq,
+            at: Utc::now(),
+            phone_number_id: number.into(),
+            recipient: recipient.into(),
+            biz_opaque_callback_data: data.map(Into::into),
+            wamid: None,
+            status: None,
+            code: None,
+        }
+    }
+}
+
 /// Which entries to show.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
@@ -169,11 +205,15 @@ struct Inner {
 pub struct Journal {
     capacity: usize,
     inner: Mutex<Inner>,
+    sends_capacity: usize,
+    sends: Mutex<VecDeque<SendRecord>>,
 }
 
 impl Journal {
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize, sends_capacity: usize) -> Self {
         Self {
+            sends_capacity: sends_capacity.max(1),
+            sends: Mutex::default(),
             capacity: capacity.max(1),
             inner: Mutex::new(Inner {
                 next_seq: 1,
@@ -199,12 +239,42 @@ impl Journal {
         seq
     }
 
+    /// A place in the order for a call that is not entered in full.
+    pub(crate) fn next_seq(&self) -> u64 {
+        let mut inner = self.lock();
+        inner.next_seq += 1;
+        inner.next_seq - 1
+    }
+
+    fn lock_sends(&self) -> MutexGuard<'_, VecDeque<SendRecord>> {
+        self.sends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn add_send(&self, record: SendRecord) {
+        let mut sends = self.lock_sends();
+        if sends.len() >= self.sends_capacity {
+            sends.pop_front();
+        }
+        sends.push_back(record);
+    }
+
+    /// The sends that fit, in order of their decision.
+    pub fn sends_where(&self, fits: impl Fn(&SendRecord) -> bool, limit: usize) -> Vec<SendRecord> {
+        let sends = self.lock_sends();
+        let found = sends.iter().filter(|record| fits(record));
+        found.take(limit).cloned().collect()
+    }
+
+    /// All sends, also those that the journal shows no more.
+    pub fn sends(&self) -> Vec<SendRecord> {
+        self.sends_where(|_| true, usize::MAX)
+    }
+
     /// Adds to a call; one that has fallen out of the journal is ignored.
     pub(crate) fn update(&self, seq: u64, change: impl FnOnce(&mut Entry)) {
         let mut inner = self.lock();
-        let first = inner.entries.front().map_or(0, |entry| entry.seq);
-        let index = usize::try_from(seq.wrapping_sub(first)).unwrap_or(usize::MAX);
-        if let Some(entry) = inner.entries.get_mut(index) {
+        let place = inner.entries.binary_search_by_key(&seq, |entry| entry.seq);
+        if let Some(entry) = place.ok().and_then(|place| inner.entries.get_mut(place)) {
             change(Arc::make_mut(entry));
         }
     }
@@ -260,6 +330,7 @@ impl Journal {
     /// Forgets all calls.
     pub fn clear(&self) {
         self.lock().entries.clear();
+        self.lock_sends().clear();
     }
 }
 
@@ -290,7 +361,7 @@ mod tests {
 
     #[test]
     fn the_oldest_entries_fall_out_and_the_newest_can_still_be_completed() {
-        let journal = Journal::new(2);
+        let journal = Journal::new(2, 2);
         let gone = journal.open(entry("/1"));
         journal.open(entry("/2"));
         let kept = journal.open(entry("/3"));
@@ -307,7 +378,7 @@ mod tests {
 
     #[test]
     fn an_entry_cleared_while_under_way_is_not_mistaken_for_a_later_one() {
-        let journal = Journal::new(10);
+        let journal = Journal::new(10, 2);
         let cleared = journal.open(entry("/1"));
         journal.clear();
         journal.open(entry("/2"));
@@ -318,7 +389,7 @@ mod tests {
 
     #[test]
     fn filters_join() {
-        let journal = Journal::new(10);
+        let journal = Journal::new(10, 2);
         for path in ["/a/messages", "/a/other", "/b/messages"] {
             journal.open(entry(path));
         }

@@ -41,13 +41,16 @@ use url::Url;
 
 pub use self::body::Body;
 pub use self::config::{Outage, PayloadVersion, SandboxConfig, StatusDelays, WebhookSettings};
-pub use self::control::UserChange;
+pub use self::control::{TemplateChange, UserChange};
 pub use self::genesys::world::{ClientKind, OAuthClient, Org, User};
+pub use self::graph::faults::{Batch, Faults, Latency, NextError};
+pub use self::graph::inbound::{Inbound, InboundMedia, Received};
 pub use self::graph::magic::{MAGIC_NUMBERS, MagicNumber, magic_recipient};
+pub use self::graph::pacing::{NumberPacing, Pacing};
 pub use self::graph::templates::Template;
 pub use self::graph::world::{GraphToken, NewWaba, Phone, TokenState, Waba};
 use self::graph::world::{MANAGEMENT, MESSAGING};
-pub use self::journal::{Entry, Filter, GraphCall, Journal, Kind};
+pub use self::journal::{Entry, Filter, GraphCall, Journal, Kind, SendRecord};
 use self::state::State;
 
 /// What exists at the start, by name.
@@ -257,6 +260,56 @@ impl Sandbox {
             .iter()
             .filter(|have| have.waba_id == waba_id);
         own.cloned().collect()
+    }
+
+    /// Changes faults that happen by chance.
+    pub fn change_faults(&self, change: impl FnOnce(&mut Faults)) {
+        self.change_graph(|graph| change(&mut graph.faults));
+    }
+
+    /// Changes Meta's limits.
+    pub fn change_pacing(&self, change: impl FnOnce(&mut Pacing)) {
+        self.change_graph(|graph| change(&mut graph.pacing));
+    }
+
+    /// Lets the next calls that fit end with this error.
+    pub fn order_error(&self, order: NextError) {
+        self.state.orders().add(order);
+    }
+
+    /// A person sends a message to a number.
+    ///
+    /// # Errors
+    ///
+    /// When the number is unknown or the message names no person.
+    pub fn receive(&self, message: Inbound) -> anyhow::Result<Received> {
+        graph::inbound::receive(&self.state, message, None).map_err(anyhow::Error::msg)
+    }
+
+    /// Sends a signed webhook with this value for a field of an account.
+    pub fn emit_webhook(&self, waba_id: &str, field: &str, value: &serde_json::Value) {
+        graph::webhooks::emit(&self.state, waba_id, field, value);
+    }
+
+    /// Changes a template given by id or name, with its webhooks; how many versions it had.
+    pub fn change_template(&self, which: &str, change: TemplateChange) -> usize {
+        control::change_template(&self.state, which, change)
+    }
+
+    /// When a token given by name or value ends, in Unix seconds; false when there is none.
+    pub fn set_token_expiry(&self, which: &str, expires_at: Option<i64>) -> bool {
+        self.state.graph().set_expiry(which, expires_at)
+    }
+
+    /// Whether sends and webhooks are entered in the journal in full.
+    pub fn set_journal_detail(&self, detail: bool) {
+        self.state
+            .change_settings(|settings| settings.journal_detail = detail);
+    }
+
+    /// Accepted, limited and refused sends by number and second, as `GET /control/stats` has them.
+    pub fn stats(&self) -> serde_json::Value {
+        self.state.limiter().stats(None, usize::MAX)
     }
 
     /// Lets the Graph calls whose path ends with one of these words answer 503.

@@ -40,6 +40,12 @@ struct Flags {
     /// Calls kept in the journal
     #[arg(long, env = "SANDBOX_JOURNAL_CAPACITY", default_value_t = 50_000)]
     journal_capacity: usize,
+    /// Sends kept in the compact list
+    #[arg(long, env = "SANDBOX_SENDS_CAPACITY", default_value_t = 1_000_000)]
+    sends_capacity: usize,
+    /// How much of sends and webhooks the journal keeps
+    #[arg(long, env = "SANDBOX_JOURNAL", value_enum, default_value_t = JournalMode::Full)]
+    journal: JournalMode,
     /// Threads that serve HTTP
     #[arg(long, env = "SANDBOX_WORKERS", default_value_t = 2)]
     workers: usize,
@@ -57,12 +63,20 @@ enum LogFormat {
     Json,
 }
 
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum JournalMode {
+    Full,
+    Compact,
+}
+
 impl Flags {
     fn into_config(self) -> SandboxConfig {
         let mut config = SandboxConfig {
             bind: self.bind,
             redirect_uris: self.redirect_uris,
             journal_capacity: self.journal_capacity,
+            sends_capacity: self.sends_capacity,
+            journal_detail: self.journal == JournalMode::Full,
             workers: self.workers,
             ..SandboxConfig::default()
         };

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{GenesysSettings, GraphSettings, SandboxConfig, WebhookSettings};
 use crate::genesys::world::GenesysWorld;
+use crate::graph::faults::{Dice, Faults, Orders};
+use crate::graph::pacing::Limiter;
+use crate::graph::webhooks::Batcher;
 use crate::graph::world::GraphWorld;
 use crate::journal::Journal;
 use crate::links::Links;
@@ -24,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) webhook: WebhookSettings,
     pub(crate) genesys: GenesysSettings,
     pub(crate) graph: GraphSettings,
+    /// Sends and webhooks are entered in full.
+    pub(crate) journal_detail: bool,
 }
 
 impl Settings {
@@ -32,6 +38,7 @@ impl Settings {
             webhook: config.webhook.clone(),
             genesys: config.genesys.clone(),
             graph: config.graph.clone(),
+            journal_detail: config.journal_detail,
         }
     }
 }
@@ -42,6 +49,13 @@ pub(crate) struct State {
     genesys: Mutex<GenesysWorld>,
     graph: Mutex<GraphWorld>,
     links: Mutex<Links>,
+    orders: Mutex<Orders>,
+    limiter: Mutex<Limiter>,
+    /// Sends by number and recipient, while something is left to chance.
+    sends: Mutex<HashMap<(String, String), u32>>,
+    pub(crate) batcher: Batcher,
+    pub(crate) webhooks_delivered: AtomicU64,
+    pub(crate) webhook_tries_failed: AtomicU64,
     /// Calls that a "fail N times" number has already refused, by sender, recipient and number.
     refusals: Mutex<HashMap<(String, String, String), u32>>,
     pub(crate) journal: Journal,
@@ -76,8 +90,14 @@ impl State {
             genesys: Mutex::new(GenesysWorld::seeded(&config.redirect_uris)),
             graph: Mutex::new(GraphWorld::seeded()),
             links: Mutex::default(),
+            orders: Mutex::default(),
+            limiter: Mutex::default(),
+            sends: Mutex::default(),
+            batcher: Batcher::default(),
+            webhooks_delivered: AtomicU64::new(0),
+            webhook_tries_failed: AtomicU64::new(0),
             refusals: Mutex::default(),
-            journal: Journal::new(config.journal_capacity),
+            journal: Journal::new(config.journal_capacity, config.sends_capacity),
             http,
             webhook_places: Arc::new(Semaphore::new(64)),
             runtime: Handle::current(),
@@ -93,6 +113,12 @@ impl State {
         *lock(&self.genesys) = GenesysWorld::seeded(&self.config.redirect_uris);
         *lock(&self.graph) = GraphWorld::seeded();
         *lock(&self.links) = Links::default();
+        *lock(&self.orders) = Orders::default();
+        *lock(&self.limiter) = Limiter::default();
+        lock(&self.sends).clear();
+        self.batcher.clear();
+        self.webhooks_delivered.store(0, Ordering::Relaxed);
+        self.webhook_tries_failed.store(0, Ordering::Relaxed);
         lock(&self.refusals).clear();
         self.journal.clear();
     }
@@ -112,6 +138,28 @@ impl State {
 
     pub(crate) fn graph(&self) -> MutexGuard<'_, GraphWorld> {
         lock(&self.graph)
+    }
+
+    pub(crate) fn orders(&self) -> MutexGuard<'_, Orders> {
+        lock(&self.orders)
+    }
+
+    pub(crate) fn limiter(&self) -> MutexGuard<'_, Limiter> {
+        lock(&self.limiter)
+    }
+
+    /// The dice of the next send from this number to this recipient; none when nothing is left to
+    /// chance.
+    pub(crate) fn dice(&self, faults: &Faults, number: &str, recipient: &str) -> Option<Dice> {
+        if !faults.by_chance() {
+            return None;
+        }
+        let mut sends = lock(&self.sends);
+        let count = sends
+            .entry((number.to_owned(), recipient.to_owned()))
+            .or_default();
+        *count += 1;
+        Some(Dice::new(faults.seed, number, recipient, *count))
     }
 
     pub(crate) fn links(&self) -> MutexGuard<'_, Links> {

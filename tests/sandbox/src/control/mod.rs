@@ -1,5 +1,6 @@
 //! The sandbox's own doors: health, the journal, and `/control` to steer it while it runs.
 
+mod graph;
 mod settings;
 mod world;
 
@@ -10,6 +11,8 @@ use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
+pub use self::graph::TemplateChange;
+pub(crate) use self::graph::change_template;
 pub use self::world::UserChange;
 pub(crate) use self::world::{put_client, put_org, put_user, revoke_user, update_user};
 use crate::crypto::fingerprint;
@@ -39,6 +42,7 @@ pub(crate) async fn handle(state: &Arc<State>, call: &Call) -> Reply {
     let answer = match (call.method.as_str(), segments.as_slice()) {
         ("GET", []) => return Reply::html(200, INDEX.to_owned()),
         ("GET", ["health"] | ["health", "ready" | "live"]) => Ok(json!({"status": "ok"})),
+        ("GET", ["journal", "sends"]) => sends(state, call),
         ("GET", ["journal"]) => match journal(state, call) {
             Ok(page) => return Reply::json(200, &page),
             Err(refused) => Err(refused),
@@ -85,6 +89,26 @@ fn as_list<S: Serializer>(entries: &[Arc<Entry>], serializer: S) -> Result<S::Ok
     serializer.collect_seq(entries.iter().map(AsRef::as_ref))
 }
 
+/// Sends in one answer when the caller names no limit.
+const SENDS: usize = 100_000;
+
+fn sends(state: &Arc<State>, call: &Call) -> Answer {
+    let number = |name: &str| call.query(name).and_then(|text| text.parse::<u64>().ok());
+    let after = number("after").unwrap_or(0);
+    let limit = number("limit").and_then(|limit| usize::try_from(limit).ok());
+    let phone = call.query("phone_number_id");
+    let accepted = call.query("accepted").map(|wanted| wanted == "true");
+    let found = state.journal.sends_where(
+        |record| {
+            record.seq > after
+                && phone.is_none_or(|phone| phone == &*record.phone_number_id)
+                && accepted.is_none_or(|wanted| wanted == record.wamid.is_some())
+        },
+        limit.unwrap_or(SENDS),
+    );
+    Ok(json!({"total": found.len(), "sends": found}))
+}
+
 fn journal(state: &Arc<State>, call: &Call) -> Result<Page, Refused> {
     let kind = match call.query("kind") {
         None => None,
@@ -116,6 +140,15 @@ fn control(state: &Arc<State>, call: &Call, rest: &[&str]) -> Answer {
     match (call.method.as_str(), rest) {
         ("GET", []) => Ok(overview(state)),
         ("GET", ["magic"]) => Ok(magic()),
+        ("GET", ["stats"]) => Ok(graph::stats(state, call)),
+        ("PUT", ["faults"]) => graph::faults(state, call),
+        ("DELETE", ["faults"]) => Ok(graph::no_faults(state)),
+        ("PUT", ["pacing"]) => graph::pacing(state, call),
+        ("PUT", ["journal"]) => graph::journal(state, call),
+        ("POST", ["inbound"]) => graph::receive(state, call),
+        ("POST", ["webhooks", "raw"]) => graph::raw_webhook(state, call),
+        ("PATCH", ["templates", which]) => graph::template(state, which, call),
+        ("PUT", ["graph", "tokens", which]) => graph::token_life(state, which, call),
         ("PUT", ["outage"]) => settings::outage(state, call),
         ("PUT", ["latency"]) => settings::latency(state, call),
         ("PUT", ["genesys"]) => settings::genesys(state, call),
@@ -194,6 +227,13 @@ fn overview(state: &Arc<State>) -> Value {
             "graph": settings.graph.outage,
             "graph_failing": settings.graph.failing,
         },
+        "faults": settings.graph.faults,
+        "pacing": settings.graph.pacing,
+        "graph": {
+            "extra_types": settings.graph.extra_types,
+            "enforce_window": settings.graph.enforce_window,
+        },
+        "journal": {"detail": settings.journal_detail},
         "latency": {
             "genesys_ms": millis(settings.genesys.latency),
             "graph_ms": millis(settings.graph.latency),

@@ -11,11 +11,13 @@ use crate::http::Reply;
 pub(crate) struct GraphError {
     pub(crate) http: u16,
     pub(crate) code: u32,
-    subcode: Option<u32>,
+    pub(crate) subcode: Option<u32>,
     message: String,
     kind: &'static str,
     details: Option<String>,
-    transient: bool,
+    pub(crate) transient: Option<bool>,
+    /// Told in `x-business-use-case-usage`.
+    pub(crate) regain_minutes: Option<u32>,
 }
 
 impl GraphError {
@@ -27,8 +29,14 @@ impl GraphError {
             message: message.into(),
             kind: "OAuthException",
             details: None,
-            transient: false,
+            transient: None,
+            regain_minutes: None,
         }
+    }
+
+    /// An error made to order.
+    pub(crate) fn made(http: u16, code: u32, message: &str) -> Self {
+        Self::new(http, code, format!("(#{code}) {message}"))
     }
 
     /// A bad parameter found by Graph itself: code 100 with a sentence, no `error_data`.
@@ -152,8 +160,8 @@ impl GraphError {
             if let Some(subcode) = self.subcode {
                 members.insert("error_subcode".to_owned(), json!(subcode));
             }
-            if self.transient {
-                members.insert("is_transient".to_owned(), json!(true));
+            if let Some(transient) = self.transient {
+                members.insert("is_transient".to_owned(), json!(transient));
             }
             if let Some(details) = self.details {
                 let data = json!({"messaging_product": "whatsapp", "details": details});
@@ -191,7 +199,7 @@ impl From<ErrorRow> for GraphError {
     fn from(row: ErrorRow) -> Self {
         Self {
             details: (!row.details.is_empty()).then(|| row.details.to_owned()),
-            transient: row == SERVICE_DOWN,
+            transient: (row == SERVICE_DOWN).then_some(true),
             ..Self::new(row.http, row.code, format!("(#{}) {}", row.code, row.title))
         }
     }

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::json;
 
@@ -85,6 +87,11 @@ impl Media {
 
     fn is_alive(&self) -> bool {
         self.made.elapsed() < self.lifetime
+    }
+
+    /// As incoming messages carry it.
+    pub(crate) fn sha256_base64(&self) -> String {
+        STANDARD.encode(hex::decode(&self.sha256).unwrap_or_default())
     }
 
     /// What Meta's processing would find: the bytes are of another kind than their name says.

@@ -3,16 +3,19 @@
 
 pub(crate) mod dialog;
 mod errors;
+pub(crate) mod faults;
+pub(crate) mod inbound;
 pub(crate) mod magic;
 pub(crate) mod media;
 mod messages;
 mod nodes;
+pub(crate) mod pacing;
 mod rows;
 pub(crate) mod seed;
 pub(crate) mod signup;
 pub(crate) mod templates;
 mod validate;
-mod webhooks;
+pub(crate) mod webhooks;
 pub(crate) mod world;
 
 use std::sync::Arc;
@@ -46,18 +49,23 @@ pub(crate) async fn handle(state: &Arc<State>, call: &Call) -> Reply {
         Ok(()) => route(state, call, rest, &mut notes).await,
         Err(error) => Err(error),
     };
-    let waba_id = notes
-        .phone_number_id
-        .as_deref()
-        .and_then(|id| waba_of(&state.graph(), id));
+    let waba_id = notes.waba_id.clone().or_else(|| {
+        let id = notes.phone_number_id.as_deref()?;
+        waba_of(&state.graph(), id)
+    });
+    let regain = result.as_ref().err().and_then(|error| error.regain_minutes);
     let mut reply = with_headers(result.unwrap_or_else(GraphError::into_reply), version);
     if let Some(waba_id) = waba_id {
         let usage = json!({waba_id: [{
-            "type": "whatsapp",
-            "call_count": 1,
+            "type": if notes.waba_id.is_some() {
+                "whatsapp_business_management"
+            } else {
+                "whatsapp"
+            },
+            "call_count": if regain.is_some() { 100 } else { 1 },
             "total_cputime": 1,
             "total_time": 1,
-            "estimated_time_to_regain_access": 0,
+            "estimated_time_to_regain_access": regain.unwrap_or(0),
         }]});
         reply = reply.with("x-business-use-case-usage", &usage.to_string());
     }
@@ -146,11 +154,7 @@ fn authenticate(
         .or_else(in_form)
         .ok_or_else(GraphError::token_required)?;
     let token = world.token(&value).ok_or_else(GraphError::token_unknown)?;
-    match token.state {
-        TokenState::Active => {}
-        TokenState::Revoked => return Err(GraphError::token_revoked()),
-        TokenState::Expired => return Err(GraphError::token_expired()),
-    }
+    alive(world, token)?;
     // Optional here, as for an app without the switch; a wrong one is refused.
     if let Some(proof) = call.query("appsecret_proof")
         && proof != hmac_sha256_hex(app_secret, value.as_bytes())
@@ -158,6 +162,19 @@ fn authenticate(
         return Err(GraphError::bad_proof());
     }
     Ok(token.clone())
+}
+
+/// Refuses a token that does not work any more.
+fn alive(world: &GraphWorld, token: &GraphToken) -> Result<(), GraphError> {
+    let end = world.expires_at(token);
+    match token.state {
+        TokenState::Revoked => Err(GraphError::token_revoked()),
+        TokenState::Expired => Err(GraphError::token_expired()),
+        TokenState::Active if end != 0 && end <= chrono::Utc::now().timestamp() => {
+            Err(GraphError::token_expired())
+        }
+        TokenState::Active => Ok(()),
+    }
 }
 
 /// Sending needs one permission, everything else the other.
@@ -191,6 +208,7 @@ async fn route(
     {
         return Err(rows::SERVICE_DOWN.into());
     }
+    ordered(state, rest)?;
     let found = {
         let mut world = state.graph();
         match (call.method.as_str(), rest) {
@@ -199,6 +217,9 @@ async fn route(
             }
             ("GET" | "POST", ["oauth", "access_token"]) => {
                 return signup::access_token(&mut world, &settings, call);
+            }
+            ("GET" | "POST", ["oauth", "revoke"]) => {
+                return signup::revoke(&mut world, &settings, call);
             }
             _ => {}
         }
@@ -213,13 +234,57 @@ async fn route(
             ("GET", ["whatsapp_business", "attachments"]) => {
                 return Ok(media::download(&world, &token, call));
             }
-            _ => return objects(&mut world, &settings, &token, call, rest, notes),
+            _ => {
+                budget(state, &world, &settings, &token, rest, notes)?;
+                return objects(&mut world, &settings, &token, call, rest, notes);
+            }
         }
     };
     match found {
         ("messages", waba, phone) => messages::send(state, call, notes, waba, phone).await,
         (_, _, phone) => media::upload(state, call, notes, &phone.id).await,
     }
+}
+
+/// Errors made to order for what is no message.
+fn ordered(state: &State, rest: &[&str]) -> Result<(), GraphError> {
+    let edge = match rest {
+        [_, "messages"] | [] => return Ok(()),
+        [id] if id.bytes().all(|byte| byte.is_ascii_digit()) => "node",
+        [.., edge] => edge,
+    };
+    let number = rest.first().copied();
+    match state.orders().take(edge, number, None) {
+        Some(order) => Err(order.answer()),
+        None => Ok(()),
+    }
+}
+
+/// Calls an hour and account.
+fn budget(
+    state: &State,
+    world: &GraphWorld,
+    settings: &Settings,
+    token: &GraphToken,
+    rest: &[&str],
+    notes: &mut Notes,
+) -> Result<(), GraphError> {
+    let pacing = &settings.graph.pacing;
+    let (Some(most), Some(id)) = (pacing.management_per_hour, rest.first()) else {
+        return Ok(());
+    };
+    let own = world.waba(token, id).map(|waba| waba.id.clone());
+    let Some(waba_id) = own.or_else(|| waba_of(world, id)) else {
+        return Ok(());
+    };
+    let may = state.limiter().may_call(&waba_id, most);
+    notes.waba_id = Some(waba_id);
+    if may {
+        return Ok(());
+    }
+    let mut error = GraphError::from(rows::WABA_LIMIT);
+    error.regain_minutes = Some(pacing.regain_minutes);
+    Err(error)
 }
 
 /// Reads and changes of what an account has.
@@ -241,7 +306,8 @@ fn objects(
         ("DELETE", [id]) => media::delete(world, token, id, call),
         ("GET", [id, "phone_numbers"]) => {
             let waba = world.waba(token, id);
-            nodes::phone_numbers(call, waba.ok_or_else(|| GraphError::no_object("GET", id))?)
+            let waba = waba.ok_or_else(|| GraphError::no_object("GET", id))?;
+            nodes::phone_numbers(call, waba, &settings.graph.pacing)
         }
         ("GET", [id, "message_templates"]) => templates::edges::list(world, token, id, call),
         ("POST", [id, "message_templates"]) => templates::edges::create(world, token, id, call),
@@ -268,7 +334,7 @@ fn node(
 ) -> Result<Reply, GraphError> {
     if let Some((waba, phone)) = world.phone(token, id) {
         notes.phone_number_id = Some(id.to_owned());
-        return nodes::phone(call, waba, phone);
+        return nodes::phone(call, waba, phone, &settings.graph.pacing);
     }
     if let Some(waba) = world.waba(token, id) {
         return nodes::waba(call, waba);

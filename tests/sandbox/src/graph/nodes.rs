@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use super::errors::GraphError;
+use super::pacing::Pacing;
 use super::seed;
 use super::templates::edges::WITHOUT_VALUE as TEMPLATE_WITHOUT_VALUE;
 use super::world::{GraphToken, GraphWorld, MANAGEMENT, MESSAGING, Phone, TokenState, Waba};
@@ -85,12 +86,16 @@ pub(crate) fn select(
     Ok(Value::Object(shown))
 }
 
-fn phone_fields(waba: &Waba, phone: &Phone) -> Value {
+fn phone_fields(waba: &Waba, phone: &Phone, pacing: &Pacing) -> Value {
+    let own = pacing.number(&phone.id);
+    let tier = own.tier.as_deref().unwrap_or("TIER_2K");
+    let quality = own.quality.as_deref().unwrap_or("GREEN");
     let (status, platform, can_send) = if phone.registered {
         ("CONNECTED", "CLOUD_API", "AVAILABLE")
     } else {
         ("PENDING", "NOT_APPLICABLE", "BLOCKED")
     };
+    let status = own.status.as_deref().unwrap_or(status);
     let verification = if phone.code_verified {
         "VERIFIED"
     } else {
@@ -103,18 +108,18 @@ fn phone_fields(waba: &Waba, phone: &Phone) -> Value {
         "code_verification_status": verification,
         "name_status": "APPROVED",
         "new_name_status": "NONE",
-        "quality_rating": "GREEN",
-        "quality_score": {"score": "GREEN"},
+        "quality_rating": quality,
+        "quality_score": {"score": quality},
         "platform_type": platform,
-        "throughput": {"level": "STANDARD"},
+        "throughput": {"level": own.level},
         "status": status,
         "account_mode": "LIVE",
         "is_official_business_account": false,
         "is_on_biz_app": phone.is_on_biz_app,
         "is_pin_enabled": phone.pin.is_some(),
         "last_onboarded_time": "2025-01-01T00:00:00+0000",
-        "messaging_limit_tier": "TIER_2K",
-        "whatsapp_business_manager_messaging_limit": "TIER_2K",
+        "messaging_limit_tier": tier,
+        "whatsapp_business_manager_messaging_limit": tier,
         "webhook_configuration": {},
         "health_status": {
             "can_send_message": can_send,
@@ -127,8 +132,13 @@ fn phone_fields(waba: &Waba, phone: &Phone) -> Value {
     })
 }
 
-pub(crate) fn phone(call: &Call, waba: &Waba, phone: &Phone) -> Result<Reply, GraphError> {
-    let all = phone_fields(waba, phone);
+pub(crate) fn phone(
+    call: &Call,
+    waba: &Waba,
+    phone: &Phone,
+    pacing: &Pacing,
+) -> Result<Reply, GraphError> {
+    let all = phone_fields(waba, phone, pacing);
     Ok(Reply::json(
         200,
         &select(&all, call, &PHONE_DEFAULTS, PHONE_NODE)?,
@@ -154,12 +164,16 @@ pub(crate) fn waba(call: &Call, waba: &Waba) -> Result<Reply, GraphError> {
     ))
 }
 
-pub(crate) fn phone_numbers(call: &Call, waba: &Waba) -> Result<Reply, GraphError> {
+pub(crate) fn phone_numbers(
+    call: &Call,
+    waba: &Waba,
+    pacing: &Pacing,
+) -> Result<Reply, GraphError> {
     let path = format!("{}/phone_numbers", waba.id);
     let phones: Vec<&Phone> = waba.phones.iter().collect();
     let body = page(call, &path, &phones, |phone| {
         select(
-            &phone_fields(waba, phone),
+            &phone_fields(waba, phone, pacing),
             call,
             &PHONE_DEFAULTS,
             PHONE_NODE,
@@ -250,11 +264,11 @@ pub(crate) fn debug_token(
     }
     Ok(Reply::json(
         200,
-        &json!({"data": token_data(world.token(input))}),
+        &json!({"data": token_data(world, world.token(input))}),
     ))
 }
 
-fn token_data(token: Option<&GraphToken>) -> Value {
+fn token_data(world: &GraphWorld, token: Option<&GraphToken>) -> Value {
     let Some(token) = token else {
         let error = GraphError::token_unknown().short();
         return json!({"error": error, "is_valid": false, "scopes": []});
@@ -266,7 +280,7 @@ fn token_data(token: Option<&GraphToken>) -> Value {
         .map(|scope| json!({"scope": scope, "target_ids": token.waba_ids}))
         .collect();
     let error = match token.state {
-        TokenState::Active => None,
+        TokenState::Active => super::alive(world, token).err(),
         TokenState::Revoked => Some(GraphError::token_revoked()),
         TokenState::Expired => Some(GraphError::token_expired()),
     };
@@ -275,7 +289,11 @@ fn token_data(token: Option<&GraphToken>) -> Value {
         "type": "SYSTEM_USER",
         "application": "Agent Portal",
         "data_access_expires_at": 0,
-        "expires_at": if token.state == TokenState::Expired { 1_761_980_400 } else { 0 },
+        "expires_at": if token.state == TokenState::Expired {
+            1_761_980_400
+        } else {
+            world.expires_at(token)
+        },
         "is_valid": error.is_none(),
         "issued_at": 1_735_689_600,
         "scopes": token.scopes,

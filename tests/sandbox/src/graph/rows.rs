@@ -291,3 +291,128 @@ pub(crate) const NO_USER_ID: ErrorRow = row(
     "Business-scoped User ID recipients are not supported for this message",
     "One-tap, zero-tap and copy code authentication templates need a phone number.",
 );
+pub(crate) const WABA_LIMIT: ErrorRow = row(
+    80_007,
+    400,
+    "There have been too many calls to this WhatsApp Business account. Wait a bit and try again.",
+    "",
+);
+
+/// Every row that has a name.
+const NAMED: [ErrorRow; 46] = [
+    UNKNOWN_ERROR,
+    SERVICE_DOWN,
+    NO_CAPABILITY,
+    APP_LIMIT,
+    NO_PERMISSION,
+    INVALID_PARAMETER,
+    NO_RIGHTS,
+    POLICY_BLOCK,
+    RATE_LIMIT,
+    BUSINESS_BLOCKED_USER,
+    EXPERIMENT,
+    COUNTRY_RESTRICTED,
+    UNKNOWN_FAILURE,
+    ACCESS_DENIED,
+    PARAMETER_MISSING,
+    VALUE_INVALID,
+    SERVICE_UNAVAILABLE,
+    TO_SELF,
+    UNDELIVERABLE,
+    NOT_ALLOWED_NUMBER,
+    ACCOUNT_LOCKED,
+    NAME_NOT_APPROVED,
+    PAYMENT,
+    CERTIFICATE,
+    WINDOW_CLOSED,
+    SPAM_LIMIT,
+    ECOSYSTEM,
+    OPTED_OUT,
+    UNSUPPORTED_TYPE,
+    MEDIA_FAILED,
+    PAIR_LIMIT,
+    MAINTENANCE,
+    PIN_MISMATCH,
+    NOT_VERIFIED,
+    REGISTRATION_LIMIT,
+    NOT_REGISTERED,
+    IDENTITY_CHANGED,
+    GROUP_TYPE,
+    TEMPLATE_COUNT,
+    TEMPLATE_MISSING,
+    TEMPLATE_TOO_LONG,
+    TEMPLATE_FORMAT,
+    TEMPLATE_PAUSED,
+    TEMPLATE_DISABLED,
+    NO_USER_ID,
+    WABA_LIMIT,
+];
+
+/// Rows that only an order makes: code, HTTP status, title.
+const OTHERS: [(u32, u16, &str); 43] = [
+    (0, 401, "AuthException"),
+    (17, 400, "User request limit reached"),
+    (33, 400, "Parameter value is not valid"),
+    (102, 401, "Session key invalid or no longer valid"),
+    (104, 400, "Incorrect signature"),
+    (190, 401, "Error validating access token"),
+    (192, 400, "Invalid phone number"),
+    (341, 400, "Application limit reached"),
+    (613, 400, "Calls to this api have exceeded the rate limit."),
+    (803, 404, "Some of the aliases you requested do not exist"),
+    (
+        80_008,
+        400,
+        "There have been too many calls to this WhatsApp Business account. Wait a bit and try again.",
+    ),
+    (131_020, 400, "Group is not valid"),
+    (131_041, 400, "Group action failed"),
+    (131_044, 400, "Business eligibility payment issue"),
+    (131_052, 400, "Media download error"),
+    (131_055, 400, "Method not allowed"),
+    (131_059, 400, "Group message failed"),
+    (
+        131_063,
+        400,
+        "Marketing messages are not enabled for this account",
+    ),
+    (131_064, 400, "Template category limit reached"),
+    (131_201, 400, "Group is suspended"),
+    (131_208, 400, "Group rate limit hit"),
+    (132_007, 400, "Template format character policy violated"),
+    (132_008, 400, "Parameter value is not valid"),
+    (132_018, 400, "Template validation failed"),
+    (132_068, 400, "Flow is blocked"),
+    (132_069, 400, "Flow is throttled"),
+    (133_000, 500, "Incomplete deregistration"),
+    (133_004, 503, "Server temporarily unavailable"),
+    (133_008, 400, "Too many two step verification PIN guesses"),
+    (133_009, 400, "Two step verification PIN guessed too fast"),
+    (
+        133_015,
+        400,
+        "Please wait a few minutes before attempting to register this phone number",
+    ),
+    (134_011, 403, "Payments terms not accepted"),
+    (134_100, 400, "Only marketing messages are supported"),
+    (134_101, 400, "Template is syncing"),
+    (134_102, 500, "Template is unavailable for use"),
+    (135_000, 400, "Generic user error"),
+    (138_000, 400, "Calling is not enabled"),
+    (138_002, 400, "Call limit reached"),
+    (138_018, 400, "Call failed"),
+    (139_000, 400, "Flow is blocked by integrity"),
+    (139_100, 400, "Failed to block users"),
+    (139_102, 400, "Block list concurrency"),
+    (147_001, 400, "Username is not available"),
+];
+
+/// The row of a code; none when no document tells of it.
+pub(crate) fn of_code(code: u32) -> Option<ErrorRow> {
+    let named = NAMED.into_iter().find(|row| row.code == code);
+    let other = || {
+        let (code, http, title) = OTHERS.into_iter().find(|(have, _, _)| *have == code)?;
+        Some(row(code, http, title, ""))
+    };
+    named.or_else(other)
+}

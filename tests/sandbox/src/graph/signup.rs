@@ -76,6 +76,12 @@ pub(crate) fn access_token(
                 &json!({"access_token": token, "token_type": "bearer"}),
             ));
         }
+        Some("fb_exchange_token") => {
+            let old = parameter("fb_exchange_token")
+                .ok_or_else(|| GraphError::oauth(1, "Missing fb_exchange_token parameter."))?;
+            let long = parameter("set_token_expires_in_60_days") == Some("true");
+            return refresh(world, old, long);
+        }
         None | Some("authorization_code") => {}
         Some(_) => return Err(GraphError::oauth(1, "Unsupported grant_type")),
     }
@@ -86,6 +92,50 @@ pub(crate) fn access_token(
         200,
         &json!({"access_token": token, "token_type": "bearer"}),
     ))
+}
+
+/// Seconds that a refreshed token lives: a little less than sixty days.
+const REFRESHED: i64 = 5_183_944;
+
+/// A new token for one that still works; the old one lives on until its own end.
+fn refresh(world: &mut GraphWorld, old: &str, expires: bool) -> Result<Reply, GraphError> {
+    let old = world.token(old).ok_or_else(GraphError::token_unknown)?;
+    super::alive(world, old)?;
+    let token = GraphToken {
+        value: format!("EAASANDBOXfresh{}", random_token().replace(['-', '_'], "0")),
+        ..old.clone()
+    };
+    let mut answer = json!({"access_token": token.value, "token_type": "bearer"});
+    if expires {
+        answer["expires_in"] = json!(REFRESHED);
+        let end = chrono::Utc::now().timestamp() + REFRESHED;
+        world.expiries.insert(token.value.clone(), end);
+    }
+    world.tokens.push(token);
+    Ok(Reply::json(200, &answer))
+}
+
+/// `GET /oauth/revoke`: the token ends at once.
+pub(crate) fn revoke(
+    world: &mut GraphWorld,
+    settings: &Settings,
+    call: &Call,
+) -> Result<Reply, GraphError> {
+    let secret = settings.webhook.app_secret.as_str();
+    if call.query("client_id") != Some(seed::APP_ID) {
+        return Err(GraphError::oauth(101, "Missing client_id parameter."));
+    }
+    if call.query("client_secret") != Some(secret) {
+        return Err(GraphError::oauth(1, "Error validating client secret."));
+    }
+    let token = call
+        .query("revoke_token")
+        .ok_or_else(|| GraphError::parameter("The parameter revoke_token is required."))?;
+    if !world.set_token_state(token, TokenState::Revoked) {
+        return Err(GraphError::token_unknown());
+    }
+    // The documented answer has a text here.
+    Ok(Reply::json(200, &json!({"success": "true"})))
 }
 
 fn exchange(world: &mut GraphWorld, lifetime: Duration, code: &str) -> Result<String, GraphError> {

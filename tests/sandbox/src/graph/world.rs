@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::media::{Media, Ticket};
@@ -141,6 +142,10 @@ pub(crate) struct GraphWorld {
     pub(crate) templates: Vec<Template>,
     pub(crate) media: HashMap<String, Media>,
     pub(crate) tickets: Vec<Ticket>,
+    /// Last incoming message by number and person.
+    pub(crate) windows: HashMap<(String, String), DateTime<Utc>>,
+    /// When tokens end, in Unix seconds, by their value.
+    pub(crate) expiries: HashMap<String, i64>,
     /// When a number was registered or deregistered.
     registrations: HashMap<String, Vec<Instant>>,
 }
@@ -217,6 +222,36 @@ impl GraphWorld {
             token.state = state;
         }
         known
+    }
+
+    /// When a token ends; 0 is never.
+    pub(crate) fn expires_at(&self, token: &GraphToken) -> i64 {
+        self.expiries.get(&token.value).copied().unwrap_or(0)
+    }
+
+    /// Sets when a token given by name or value ends; false when there is none.
+    pub(crate) fn set_expiry(&mut self, which: &str, expires_at: Option<i64>) -> bool {
+        let found = self
+            .tokens
+            .iter()
+            .rev()
+            .find(|token| token.name == which || token.value == which);
+        let Some(value) = found.map(|token| token.value.clone()) else {
+            return false;
+        };
+        match expires_at {
+            Some(at) => self.expiries.insert(value, at),
+            None => self.expiries.remove(&value),
+        };
+        true
+    }
+
+    /// True while free-form messages to this person are allowed.
+    pub(crate) fn is_window_open(&self, phone_number_id: &str, person: &str) -> bool {
+        let key = (phone_number_id.to_owned(), person.to_owned());
+        self.windows
+            .get(&key)
+            .is_some_and(|last| Utc::now() - *last < chrono::Duration::hours(24))
     }
 
     pub(crate) fn token(&self, value: &str) -> Option<&GraphToken> {

@@ -10,6 +10,8 @@
 mod control;
 mod genesys_api;
 mod graph_errors;
+mod graph_inbound;
+mod graph_limits;
 mod graph_media;
 mod graph_signup;
 mod graph_templates;
