@@ -10,6 +10,7 @@ mod api_key;
 mod authenticator;
 mod claims;
 mod extract;
+mod guards;
 mod issuer;
 mod jwks;
 mod keys;
@@ -29,6 +30,9 @@ pub use claims::{ACCESS_TYPE, ADMIN_TYPE, AccessClaims, AdminClaims, TokenClaims
 pub use extract::{
     Caller, EnrollingAdmin, Guarded, Optional, PlatformAdmin, Privileged, ServiceCaller,
     TenantCaller,
+};
+pub use guards::{
+    AdminOfTenant, MessageOverseer, MessageReader, MessageSender, SupervisorOfTenant,
 };
 pub use issuer::{AccessSubject, DEFAULT_LIFETIME, IssueError, IssuedToken, Issuer};
 pub use jwks::{JWKS_FRESH_FOR, JwksClient, JwksOptions, KEYS_RELOAD, PUBLISH_AHEAD};

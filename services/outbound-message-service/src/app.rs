@@ -33,6 +33,7 @@ use crate::{
     usecases::{
         accept_message::Acceptor,
         deliver_lane::Deliverer,
+        policies::Policies,
         sweep::Sweeper,
         webhooks::{Counters, WebhookApplier},
     },
@@ -244,6 +245,7 @@ impl Parts {
                 content_in_events: settings.events.include_content,
                 accepted: counter("messages.accepted", "Messages accepted"),
             },
+            policies: Policies::new(self.backing.db.clone()),
             webhooks: WebhookDoor {
                 app_secrets: settings.meta.app_secrets().into(),
                 verify_token: settings.meta.verify_token.clone(),

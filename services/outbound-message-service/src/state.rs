@@ -6,13 +6,14 @@ use portal_db::Db;
 use secrecy::SecretString;
 use tokio::sync::Notify;
 
-use crate::usecases::accept_message::Acceptor;
+use crate::usecases::{accept_message::Acceptor, policies::Policies};
 
 /// Shared by all handlers.
 #[derive(Clone)]
 pub(crate) struct AppState {
     pub(crate) db: Db,
     pub(crate) acceptor: Acceptor,
+    pub(crate) policies: Policies,
     pub(crate) webhooks: WebhookDoor,
 }
 

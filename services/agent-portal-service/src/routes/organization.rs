@@ -3,7 +3,7 @@
 use actix_web::{get, patch, put, web};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
-use portal_auth::{Caller, Guarded};
+use portal_auth::{AdminOfTenant, Caller, Guarded, SupervisorOfTenant};
 use portal_service_kit::{
     ApiError, FieldErrors,
     http::{Page, Patch, RequestId, ValidJson, ValidPath, ValidQuery},
@@ -340,38 +340,3 @@ pub(crate) async fn update_person(
         .await?;
     Ok(web::Json(user.into()))
 }
-
-macro_rules! at_least {
-    ($(#[$doc:meta])* $name:ident, $role:expr) => {
-        $(#[$doc])*
-        pub(crate) struct $name(pub(crate) Caller);
-
-        impl actix_web::FromRequest for $name {
-            type Error = ApiError;
-            type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
-
-            fn from_request(
-                request: &actix_web::HttpRequest,
-                payload: &mut actix_web::dev::Payload,
-            ) -> Self::Future {
-                let caller = Caller::from_request(request, payload);
-                Box::pin(async move {
-                    let caller = caller.await?;
-                    caller.require($role)?;
-                    Ok(Self(caller))
-                })
-            }
-        }
-    };
-}
-
-at_least!(
-    /// An administrator of the tenant: the input of a door is looked at only for whoever may enter.
-    AdminOfTenant,
-    Role::Admin
-);
-at_least!(
-    /// A supervisor or administrator of the tenant.
-    SupervisorOfTenant,
-    Role::Supervisor
-);

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, get, post, web};
 use chrono::{DateTime, Utc};
-use portal_auth::Guarded;
+use portal_auth::{AdminOfTenant, Guarded};
 use portal_service_kit::{
     ApiError,
     http::{RequestId, ValidPath},
@@ -11,7 +11,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::organization::AdminOfTenant;
 use crate::{
     domain::{SyncRun, SyncStatus},
     state::AppState,

@@ -3,8 +3,10 @@
 pub(crate) mod contact;
 pub(crate) mod conversation;
 pub(crate) mod draft;
+pub(crate) mod policy;
 pub(crate) mod retry_policy;
 pub(crate) mod status;
 
 pub(crate) use draft::{Draft, SendTextRequest};
+pub(crate) use policy::SendingPolicy;
 pub(crate) use status::{MessageStatus, Source, Standing};

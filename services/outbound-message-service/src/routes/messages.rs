@@ -2,9 +2,9 @@
 
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
-use portal_auth::{Guarded, TenantCaller};
+use portal_auth::{Guarded, MessageReader};
 use portal_service_kit::{ApiError, http::ValidPath};
-use portal_types::{ApiScope, ConversationId, MessageId, TenantId};
+use portal_types::{ConversationId, MessageId, TenantId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -178,10 +178,9 @@ impl TryFrom<MessageStory> for MessageView {
 )]
 #[get("/api/messages/{message_id}")]
 pub(crate) async fn get_message(
-    Guarded(caller, ValidPath(id)): Guarded<TenantCaller, ValidPath<MessageId>>,
+    Guarded(MessageReader(caller), ValidPath(id)): Guarded<MessageReader, ValidPath<MessageId>>,
     state: web::Data<AppState>,
 ) -> Result<web::Json<MessageView>, ApiError> {
-    caller.require_scope(ApiScope::MessagesRead)?;
     let story = find_message(&state.db, caller.tenant_id(), id)
         .await
         .map_err(from_db)?

@@ -1,6 +1,7 @@
 //! The HTTP doors.
 
 mod messages;
+mod policy;
 mod received;
 mod send;
 mod webhooks;
@@ -33,5 +34,8 @@ fn routes(config: &mut ServiceConfig<'_>) {
         .service(send::send_text)
         .service(received::get_received)
         .service(received::list_windows)
+        // Before what takes any word for a message's id.
+        .service(policy::get_policy)
+        .service(policy::put_policy)
         .service(messages::get_message);
 }

@@ -5,13 +5,12 @@ use actix_web::{
     http::{StatusCode, header},
     post, web,
 };
-use portal_auth::{Guarded, TenantCaller};
+use portal_auth::{Guarded, MessageSender, TenantCaller};
 use portal_events::{EventContext, catalogue::SentBy};
 use portal_service_kit::{
     ApiError, FieldErrors,
     http::{RequestId, ValidJson},
 };
-use portal_types::ApiScope;
 
 use crate::{
     domain::{Draft, SendTextRequest},
@@ -51,12 +50,14 @@ const MAX_KEY_CHARS: usize = 255;
 )]
 #[post("/api/messages/send")]
 pub(crate) async fn send_text(
-    Guarded(caller, ValidJson(body)): Guarded<TenantCaller, ValidJson<SendTextRequest>>,
+    Guarded(MessageSender(caller), ValidJson(body)): Guarded<
+        MessageSender,
+        ValidJson<SendTextRequest>,
+    >,
     state: web::Data<AppState>,
     request_id: RequestId,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require_scope(ApiScope::MessagesSend)?;
     let idempotency = idempotency_key(&request, &body)?;
     let draft = Draft::try_from(body).map_err(|fields| ApiError::validation(&fields))?;
     let command = AcceptMessage {

@@ -10,6 +10,7 @@ pub(crate) mod inbound;
 pub(crate) mod intake;
 pub(crate) mod messages;
 pub(crate) mod notices;
+pub(crate) mod policies;
 pub(crate) mod reports;
 pub(crate) mod sweep;
 pub(crate) mod unmatched;

@@ -64,17 +64,20 @@ pub(crate) fn mark_hinted(
     .get_results(tx.conn())?)
 }
 
-/// Messages that have been unknown for longer than the horizon.
+/// Messages that have been unknown for longer than their tenant's horizon, or than
+/// `default_horizon` in seconds where the tenant chose none.
 pub(crate) fn list_overdue_unknown_any_tenant(
     tx: &mut Tx<'_>,
-    horizon_seconds: i32,
+    default_horizon: i32,
     limit: i64,
 ) -> Result<Vec<DueMessage>, DbError> {
     Ok(diesel::sql_query(
-        "SELECT message_id, tenant_id FROM messages WHERE status = 'unknown' \
-         AND unknown_since < now() - make_interval(secs => $1) ORDER BY unknown_since LIMIT $2",
+        "SELECT m.message_id, m.tenant_id FROM messages m LEFT JOIN sending_policies p USING (tenant_id) \
+         WHERE m.status = 'unknown' AND m.unknown_since \
+               < now() - make_interval(secs => coalesce(p.unknown_horizon_seconds, $1)) \
+         ORDER BY m.unknown_since LIMIT $2",
     )
-    .bind::<sql_types::Integer, _>(horizon_seconds)
+    .bind::<sql_types::Integer, _>(default_horizon)
     .bind::<sql_types::BigInt, _>(limit)
     .load(tx.conn())?)
 }

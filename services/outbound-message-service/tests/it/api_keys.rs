@@ -47,8 +47,11 @@ async fn each_door_asks_for_its_scope() {
     let message = world.send(&sender, "+1234567890").await;
     let (status, _) = world.get(&reader, &message).await;
     assert_eq!(status, StatusCode::OK);
+    let bad = json!({"no_such_field": true});
     for (answer, scope) in [
         (world.post(&reader, &body).await, "messages:send"),
+        // Whoever may not enter learns nothing of what a good body is.
+        (world.post(&reader, &bad).await, "messages:send"),
         (world.post(&other, &body).await, "messages:send"),
         (world.get(&sender, &message).await, "messages:read"),
         (world.get(&other, &message).await, "messages:read"),

@@ -1,6 +1,6 @@
 //! Who is let in: nobody without a good token.
 
-use portal_types::SessionId;
+use portal_types::{Role, SessionId};
 use reqwest::StatusCode;
 use serde_json::json;
 
@@ -25,17 +25,17 @@ async fn every_bad_token_is_refused_at_every_door() {
         ("garbage", "abc".to_owned(), "TOKEN_INVALID"),
         (
             "unknown key",
-            issue(&stranger, "acme", SessionId::generate()),
+            issue(&stranger, "acme", SessionId::generate(), Role::Agent),
             "TOKEN_INVALID",
         ),
         (
             "other audience",
-            issue(&other_audience, "acme", SessionId::generate()),
+            issue(&other_audience, "acme", SessionId::generate(), Role::Agent),
             "TOKEN_INVALID",
         ),
         (
             "other issuer",
-            issue(&other_issuer, "acme", SessionId::generate()),
+            issue(&other_issuer, "acme", SessionId::generate(), Role::Agent),
             "TOKEN_INVALID",
         ),
         (

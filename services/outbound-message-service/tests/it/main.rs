@@ -16,6 +16,7 @@ mod crash;
 mod deliver;
 mod openapi;
 mod operations;
+mod policy;
 mod sisters;
 mod walls;
 mod webhooks;

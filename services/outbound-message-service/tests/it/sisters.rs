@@ -127,7 +127,12 @@ impl Sisters {
     }
 
     pub(crate) fn token_for(&self, tenant: &str, session: SessionId) -> String {
-        issue(&self.issuer, tenant, session)
+        issue(&self.issuer, tenant, session, Role::Agent)
+    }
+
+    /// The token of a signed-in person with this role.
+    pub(crate) fn token_as(&self, role: Role, tenant: &str) -> String {
+        issue(&self.issuer, tenant, SessionId::generate(), role)
     }
 }
 
@@ -136,11 +141,11 @@ pub(crate) fn new_issuer(iss: &str, aud: &str) -> Issuer {
     Issuer::new(iss, aud, keys).with_lifetime(Duration::from_mins(5))
 }
 
-pub(crate) fn issue(issuer: &Issuer, tenant: &str, session: SessionId) -> String {
+pub(crate) fn issue(issuer: &Issuer, tenant: &str, session: SessionId, role: Role) -> String {
     let subject = AccessSubject {
         user_id: UserId::generate(),
         tenant_id: TenantId::parse(tenant).unwrap(),
-        role: Role::Agent,
+        role,
         session_id: session,
     };
     issuer

@@ -11,7 +11,7 @@ use portal_test_harness::{
     EventListener, Isolation, ServiceRole, TestDb, amqp_url, eventually, publish_event, redis_url,
 };
 use portal_vault::Vault;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::sisters::{Sisters, profile};
@@ -201,6 +201,21 @@ impl World {
 
     pub(crate) async fn get(&self, token: &str, id: &str) -> (StatusCode, Value) {
         let request = self.http.get(format!("{}/api/messages/{id}", self.url));
+        answer(request.bearer_auth(token)).await
+    }
+
+    /// Calls any door of the service; `path` begins with a slash.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        token: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> (StatusCode, Value) {
+        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        if let Some(body) = body {
+            request = request.json(body);
+        }
         answer(request.bearer_auth(token)).await
     }
 

@@ -41,6 +41,7 @@ const SERVICES: &[Who] = &[Service];
 const PEOPLE: &[Who] = &[Agent, Supervisor, Admin];
 const SUPERVISORS: &[Who] = &[Supervisor, Admin];
 const ADMINS: &[Who] = &[Admin];
+const SUPERVISORS_AND_KEYS: &[Who] = &[Supervisor, Admin, ApiKey];
 const PEOPLE_AND_KEYS: &[Who] = &[Agent, Supervisor, Admin, ApiKey];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -261,6 +262,13 @@ pub(crate) const DOORS: &[Door] = &[
         SUPERVISORS,
     ),
     (Portal, "patch", "/api/organization/users/{user_id}", ADMINS),
+    (
+        Messages,
+        "get",
+        "/api/messages/policy",
+        SUPERVISORS_AND_KEYS,
+    ),
+    (Messages, "put", "/api/messages/policy", ADMINS),
     (Messages, "post", "/api/messages/send", PEOPLE_AND_KEYS),
     (
         Messages,

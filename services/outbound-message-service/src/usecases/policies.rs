@@ -1,0 +1,106 @@
+//! What a tenant chose for its sending.
+
+use std::{sync::Arc, time::Duration};
+
+use moka::future::Cache;
+use portal_db::{
+    Db, DbError,
+    audit::{self, Actor, AuditEntry, Outcome},
+};
+use portal_types::TenantId;
+
+use crate::{domain::SendingPolicy, events::SOURCE, store::policies};
+
+/// Tenants whose choices are remembered.
+const CAPACITY: u64 = 10_000;
+/// Other processes see a change after so long at the most.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// Who asks for a change, for the audit log.
+pub(crate) struct Changer {
+    pub(crate) actor: Actor,
+    pub(crate) request_id: Option<String>,
+}
+
+/// The choices of all tenants, read from the database and remembered for seconds.
+#[derive(Clone)]
+pub(crate) struct Policies {
+    db: Db,
+    known: Cache<TenantId, Arc<SendingPolicy>>,
+}
+
+impl Policies {
+    pub(crate) fn new(db: Db) -> Self {
+        let known = Cache::builder()
+            .max_capacity(CAPACITY)
+            .time_to_live(FRESH)
+            .build();
+        Self { db, known }
+    }
+
+    /// The tenant's choices, at most seconds old.
+    #[expect(dead_code, reason = "acceptance and delivery are about to ask")]
+    pub(crate) async fn of(&self, tenant: &TenantId) -> Result<Arc<SendingPolicy>, DbError> {
+        if let Some(policy) = self.known.get(tenant).await {
+            return Ok(policy);
+        }
+        let policy = Arc::new(self.read(tenant).await?);
+        self.known.insert(tenant.clone(), Arc::clone(&policy)).await;
+        Ok(policy)
+    }
+
+    /// The tenant's choices as they stand now.
+    pub(crate) async fn read(&self, tenant: &TenantId) -> Result<SendingPolicy, DbError> {
+        let owner = tenant.clone();
+        self.db
+            .read("read_policy", tenant, move |tx| {
+                let found = policies::find(tx, &owner)?;
+                Ok(found.unwrap_or_default())
+            })
+            .await
+    }
+
+    /// Puts the tenant's choices in place of the present ones; this process follows at once.
+    #[tracing::instrument(name = "usecase.write_policy", skip_all, fields(tenant.id = %tenant))]
+    pub(crate) async fn write(
+        &self,
+        tenant: &TenantId,
+        policy: SendingPolicy,
+        changer: Changer,
+    ) -> Result<SendingPolicy, DbError> {
+        let owner = tenant.clone();
+        let policy = self
+            .db
+            .write("write_policy", tenant, move |tx| {
+                let before = policies::find(tx, &owner)?.unwrap_or_default();
+                if before != policy {
+                    policies::put(tx, &owner, &policy)?;
+                    audit::append(tx, &entry(&owner, &before, &policy, changer)?)?;
+                }
+                Ok::<_, DbError>(policy)
+            })
+            .await?;
+        self.known.invalidate(tenant).await;
+        Ok(policy)
+    }
+}
+
+fn entry(
+    tenant: &TenantId,
+    before: &SendingPolicy,
+    after: &SendingPolicy,
+    changer: Changer,
+) -> Result<AuditEntry, DbError> {
+    let told = |policy: &SendingPolicy| {
+        serde_json::to_value(policy).map_err(|error| DbError::Other(Box::new(error)))
+    };
+    Ok(AuditEntry {
+        service: SOURCE.role,
+        actor: changer.actor,
+        action: "sending_policy.write",
+        target: Some(tenant.to_string()),
+        outcome: Outcome::Succeeded,
+        details: serde_json::json!({"before": told(before)?, "after": told(after)?}),
+        request_id: changer.request_id,
+    })
+}
