@@ -259,6 +259,58 @@ diesel::table! {
 }
 
 diesel::table! {
+    media (tenant_id, media_id) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        media_id -> Uuid,
+        state -> Text,
+        kind -> Nullable<Text>,
+        #[max_length = 127]
+        mime_type -> Nullable<Varchar>,
+        #[max_length = 240]
+        file_name -> Nullable<Varchar>,
+        size_bytes -> Int8,
+        sha256 -> Nullable<Bytea>,
+        created_at -> Timestamptz,
+        last_used_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    media_chunks (tenant_id, media_id, ordinal) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        media_id -> Uuid,
+        ordinal -> Int4,
+        bytes -> Bytea,
+    }
+}
+
+diesel::table! {
+    media_links (tenant_id, link_sha256) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        link_sha256 -> Bytea,
+        media_id -> Uuid,
+        fetched_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    media_uploads (tenant_id, media_id, phone_number_id) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        media_id -> Uuid,
+        #[max_length = 64]
+        phone_number_id -> Varchar,
+        #[max_length = 64]
+        meta_media_id -> Nullable<Varchar>,
+        expires_at -> Nullable<Timestamptz>,
+        lease_until -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     message_attempts (attempt_id) {
         attempt_id -> Uuid,
         #[max_length = 255]
@@ -686,6 +738,8 @@ diesel::joinable!(conversations -> tenants (tenant_id));
 diesel::joinable!(genesys_users -> tenants (tenant_id));
 diesel::joinable!(inbound_messages -> tenants (tenant_id));
 diesel::joinable!(live_events -> tenants (tenant_id));
+diesel::joinable!(media -> tenants (tenant_id));
+diesel::joinable!(media_links -> tenants (tenant_id));
 diesel::joinable!(messages -> tenants (tenant_id));
 diesel::joinable!(platform_admin_sessions -> platform_admins (admin_id));
 diesel::joinable!(sending_holds -> tenants (tenant_id));
@@ -715,6 +769,10 @@ diesel::allow_tables_to_appear_in_same_query!(
     inbound_messages,
     inbox_events,
     live_events,
+    media,
+    media_chunks,
+    media_links,
+    media_uploads,
     message_attempts,
     message_status_events,
     messages,

@@ -146,6 +146,11 @@ impl GraphClient {
         &self.http
     }
 
+    /// Scheme, host and port of the Graph API.
+    pub(crate) fn origin(&self) -> url::Origin {
+        self.base_url.origin()
+    }
+
     pub(crate) fn url(&self, path: &[&str]) -> Result<Url, SendError> {
         // An id is one segment: `..` or `/` in it must not lead to another address.
         if path

@@ -9,6 +9,7 @@
 //! * [`webhook`] checks signatures and reads notifications without ever failing on what it does
 //!   not know.
 //! * [`TemplateNode`] is a message template as Meta lists it.
+//! * [`media`] is about files: they are streamed, and no token goes to a host that is not listed.
 //! * [`MetaApp`] and [`Caller`] set an account up: tokens, numbers, subscriptions, registration.
 //!
 //! Facts about the API are from Meta's Cloud API documentation as of the second half of 2026.
@@ -20,6 +21,7 @@ pub mod callback;
 mod class;
 mod client;
 mod error;
+pub mod media;
 mod message;
 mod onboarding;
 mod templates;

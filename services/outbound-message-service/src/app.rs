@@ -13,7 +13,7 @@ use portal_events::{Consumers, Relay};
 use portal_foundation::{Backing, SessionRows, run_to_end, spawn_loop, wait_for_schema};
 use portal_service_kit::{
     http::AddressLimits,
-    http_client::{self, ClientOptions},
+    http_client::{self, ClientOptions, guarded::GuardedClient},
     lifecycle::{Shutdown, Tasks},
     server::{Server, ServerOptions},
     telemetry::{self, Telemetry},
@@ -23,7 +23,7 @@ use portal_whatsapp::{GraphClient, callback::CallbackKey};
 use tokio::sync::Notify;
 
 use crate::{
-    config::Settings,
+    config::{MediaSection, Settings},
     events::{
         SOURCE,
         consumers::{self, DeliverHints, ResumeTenant},
@@ -33,6 +33,12 @@ use crate::{
     usecases::{
         accept_message::Acceptor,
         deliver_lane::Deliverer,
+        media::{
+            bring::{MediaDesk, MediaDeskParts},
+            inbound::InboundMedia,
+            keep::Keeper,
+            links::Links,
+        },
         policies::Policies,
         sweep::Sweeper,
         webhooks::{Counters, WebhookApplier},
@@ -41,6 +47,8 @@ use crate::{
 
 const SERVICE: &str = "outbound-message-service";
 const CALLBACK_KEY_LABEL: &str = "outbound-message-service/biz_opaque_callback_data/v1";
+/// How long a message waits for its files before it is put back for a moment.
+const MEDIA_PATIENCE: Duration = Duration::from_secs(5);
 /// Access tokens live for minutes; the list of revoked ones need not reach further back.
 const TOKEN_LIFETIME: Duration = Duration::from_mins(15);
 
@@ -62,6 +70,7 @@ struct Workers {
     sweeper: Option<Sweeper>,
     sweep_now: Arc<Notify>,
     applier: Option<WebhookApplier>,
+    media: MediaSection,
     webhook_arrived: Arc<Notify>,
 }
 
@@ -145,6 +154,11 @@ impl Workers {
                 jobs::sweep(sweeper, self.sweep_now, stop.clone()),
             );
         }
+        spawn_loop(
+            tasks,
+            "media",
+            jobs::forget_media(self.db, self.media, stop.clone()),
+        );
         if let Some(applier) = self.applier {
             let arrived = self.webhook_arrived;
             spawn_loop(
@@ -161,6 +175,7 @@ struct Parts {
     backing: Backing,
     tenants: TenantClient,
     graph: GraphClient,
+    media: MediaDesk,
     callback_key: CallbackKey,
     internal_http: reqwest::Client,
     sweep_now: Arc<Notify>,
@@ -197,15 +212,17 @@ impl Parts {
             CachePolicy::default(),
         )
         .context("tenant_service.url")?;
+        let graph = GraphClient::new(
+            graph_http,
+            settings.meta.graph_url.clone(),
+            settings.meta.graph_version.clone(),
+        )
+        .context("meta.graph_url")?;
         Ok(Self {
+            media: media_desk(&backing.db, &graph, settings)?,
             backing,
             tenants,
-            graph: GraphClient::new(
-                graph_http,
-                settings.meta.graph_url.clone(),
-                settings.meta.graph_version.clone(),
-            )
-            .context("meta.graph_url")?,
+            graph,
             callback_key: CallbackKey::new(&note_key),
             internal_http,
             sweep_now: Arc::new(Notify::new()),
@@ -240,10 +257,20 @@ impl Parts {
                 db: self.backing.db.clone(),
                 tenants: self.tenants.clone(),
                 relay: self.backing.waker.clone(),
+                media: self.media.clone(),
                 time_to_live: seconds(settings.delivery.time_to_live_seconds),
                 idempotency_window: seconds(settings.idempotency.window_seconds),
                 content_in_events: settings.events.include_content,
                 accepted: counter("messages.accepted", "Messages accepted"),
+            },
+            keeper: keeper(&self.backing.db, settings),
+            inbound_media: InboundMedia {
+                db: self.backing.db.clone(),
+                tenants: self.tenants.clone(),
+                vault: Arc::clone(&self.backing.vault),
+                graph: self.graph.clone(),
+                hosts: settings.meta.media_hosts.as_slice().into(),
+                timeout: settings.media.transfer(),
             },
             policies: Policies::new(self.backing.db.clone()),
             webhooks: WebhookDoor {
@@ -268,6 +295,7 @@ impl Parts {
                 tenants: self.tenants.clone(),
                 vault: Arc::clone(&self.backing.vault),
                 graph: self.graph,
+                media: self.media,
                 callback_key: self.callback_key.clone(),
                 relay: self.backing.waker.clone(),
                 lease: seconds(delivery.lease_seconds),
@@ -317,9 +345,43 @@ impl Parts {
             sweeper,
             sweep_now: self.sweep_now,
             applier,
+            media: settings.media.clone(),
             webhook_arrived: self.webhook_arrived,
         }
     }
+}
+
+fn keeper(db: &Db, settings: &Settings) -> Keeper {
+    Keeper {
+        db: db.clone(),
+        quota: settings.media.quota_bytes_per_tenant,
+        arrival: settings.media.arrival(),
+    }
+}
+
+fn media_desk(db: &Db, graph: &GraphClient, settings: &Settings) -> anyhow::Result<MediaDesk> {
+    let links = if settings.media.fetch_links {
+        let options = ClientOptions {
+            connect_timeout: Duration::from_millis(settings.meta.connect_timeout_ms),
+            timeout: settings.media.fetch(),
+            user_agent: "agent-portal".to_owned(),
+        };
+        let trusted = settings
+            .media
+            .trusted_networks()
+            .context("media.fetch_from_networks")?;
+        Some(Links(GuardedClient::new(&options, trusted)?))
+    } else {
+        None
+    };
+    Ok(MediaDesk::new(MediaDeskParts {
+        db: db.clone(),
+        graph: graph.clone(),
+        keeper: keeper(db, settings),
+        links,
+        upload_timeout: settings.media.transfer(),
+        patience: MEDIA_PATIENCE,
+    }))
 }
 
 fn seconds(count: u32) -> chrono::Duration {

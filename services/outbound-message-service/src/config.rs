@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
 use portal_service_kit::config::{
     self, ConfigError, DatabaseSection, HttpSection, LimitsSection, Problems, RabbitMqSection,
     RedisSection, TelemetrySection, Validate, VaultSection,
@@ -35,6 +36,8 @@ pub struct Settings {
     pub tenant_service: TenantServiceSection,
     /// The Graph API.
     pub meta: MetaSection,
+    /// Files.
+    pub media: MediaSection,
     /// Workers.
     pub delivery: DeliverySection,
     /// Meta's webhooks.
@@ -81,6 +84,9 @@ pub struct MetaSection {
     pub connect_timeout_ms: u64,
     /// How long a whole request may take.
     pub timeout_ms: u64,
+    /// Hosts beside the Graph API that files come from, with the token.
+    #[serde(deserialize_with = "config::list")]
+    pub media_hosts: Vec<String>,
     /// Secrets that sign webhooks, comma separated.
     pub app_secrets: SecretString,
     /// What the verification of the webhook must present.
@@ -94,6 +100,55 @@ impl MetaSection {
         all.filter(|secret| !secret.is_empty())
             .map(SecretString::from)
             .collect()
+    }
+}
+
+/// Files.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MediaSection {
+    /// Bytes of all files of a tenant together.
+    pub quota_bytes_per_tenant: u64,
+    /// How long the file of one request may take to arrive.
+    pub arrival_seconds: u32,
+    /// How long a file is kept after its last use.
+    pub keep_days: u16,
+    /// How long a file may take to Meta or from it.
+    pub transfer_seconds: u32,
+    /// Whether files behind links are fetched here; Meta does otherwise.
+    pub fetch_links: bool,
+    /// How long the file behind a link may take.
+    pub fetch_seconds: u32,
+    /// Networks that links may lead to although they are not public, for development.
+    #[serde(default, deserialize_with = "config::list")]
+    pub fetch_from_networks: Vec<String>,
+}
+
+impl MediaSection {
+    /// How long the file of one request may take to arrive.
+    pub fn arrival(&self) -> Duration {
+        Duration::from_secs(self.arrival_seconds.into())
+    }
+
+    /// How long a file may take to Meta or from it.
+    pub fn transfer(&self) -> Duration {
+        Duration::from_secs(self.transfer_seconds.into())
+    }
+
+    /// How long the file behind a link may take.
+    pub fn fetch(&self) -> Duration {
+        Duration::from_secs(self.fetch_seconds.into())
+    }
+
+    /// Networks that links may lead to although they are not public.
+    pub fn trusted_networks(&self) -> Result<Vec<IpNet>, ipnet::AddrParseError> {
+        let networks = self.fetch_from_networks.iter();
+        networks.map(|network| network.parse()).collect()
+    }
+
+    /// How long a file is kept after its last use.
+    pub fn keep(&self) -> Duration {
+        Duration::from_hours(u64::from(self.keep_days) * 24)
     }
 }
 
@@ -180,6 +235,7 @@ impl Validate for Settings {
         problems.section("vault", &self.vault);
         problems.section("tenant_service", &self.tenant_service);
         problems.section("meta", &self.meta);
+        problems.section("media", &self.media);
         problems.section("delivery", &self.delivery);
         problems.section("telemetry", &self.telemetry);
         problems.require_within(
@@ -212,6 +268,26 @@ impl Validate for MetaSection {
         problems.require_text("graph_version", &self.graph_version);
         problems.require_within("connect_timeout_ms", self.connect_timeout_ms, 1..=60_000);
         problems.require_within("timeout_ms", self.timeout_ms, 1..=120_000);
+    }
+}
+
+impl Validate for MediaSection {
+    fn validate(&self, problems: &mut Problems) {
+        problems.require_within(
+            "quota_bytes_per_tenant",
+            self.quota_bytes_per_tenant,
+            1_048_576..=1_099_511_627_776,
+        );
+        problems.require_within("arrival_seconds", self.arrival_seconds.into(), 1..=3600);
+        problems.require_within("transfer_seconds", self.transfer_seconds.into(), 1..=600);
+        problems.require_within("fetch_seconds", self.fetch_seconds.into(), 1..=120);
+        if self.trusted_networks().is_err() {
+            problems.add(
+                "fetch_from_networks",
+                "must list networks such as 127.0.0.0/8",
+            );
+        }
+        problems.require_within("keep_days", self.keep_days.into(), 1..=3650);
     }
 }
 

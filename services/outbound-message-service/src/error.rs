@@ -2,10 +2,20 @@
 
 use std::time::Duration;
 
+use actix_web::http::StatusCode;
 use portal_db::DbError;
-use portal_service_kit::ApiError;
+use portal_service_kit::{ApiError, FieldErrors};
+use portal_tenant_client::TenantClientError;
 
-use crate::usecases::accept_message::AcceptError;
+use serde_json::json;
+
+use crate::{
+    domain::media::TypeRefusal,
+    usecases::{
+        accept_message::AcceptError,
+        media::{inbound::InboundError, keep::KeepError},
+    },
+};
 
 /// When a caller may try again after something of ours was away.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -33,15 +43,99 @@ impl From<AcceptError> for ApiError {
                 "IDEMPOTENCY_KEY_REUSED",
                 "This Idempotency-Key was used for another request; use a new key for a new message",
             ),
-            AcceptError::Directory(cause) => Self::unavailable(
-                "TENANT_DIRECTORY_UNAVAILABLE",
-                "Your organization's settings cannot be read just now; nothing was sent, try again",
-                RETRY_AFTER,
-            )
-            .with_source(cause),
+            AcceptError::Directory(cause) => directory_away(cause),
             AcceptError::Db(cause) => from_db(cause),
         }
     }
+}
+
+impl From<KeepError> for ApiError {
+    fn from(error: KeepError) -> Self {
+        match error {
+            KeepError::Empty => {
+                let mut errors = FieldErrors::new();
+                errors.add("file", "must not be empty");
+                Self::validation(&errors)
+            }
+            KeepError::TooLarge { limit } => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "MEDIA_TOO_LARGE",
+                format!("A file of this type may have at most {limit} bytes; make it smaller"),
+            )
+            .with_details(json!({ "limit_bytes": limit })),
+            KeepError::Type(refusal) => refused_type(&refusal),
+            KeepError::QuotaExceeded { quota } => Self::conflict(
+                "MEDIA_QUOTA_EXCEEDED",
+                format!(
+                    "Your organization's files may have {quota} bytes together; \
+                     delete some that are not needed any more"
+                ),
+            )
+            .with_details(json!({ "quota_bytes": quota })),
+            KeepError::Db(cause) => from_db(cause),
+        }
+    }
+}
+
+impl From<InboundError> for ApiError {
+    fn from(error: InboundError) -> Self {
+        match error {
+            InboundError::NotFound => media_not_found(),
+            InboundError::Gone => Self::gone(
+                "MEDIA_GONE",
+                "Meta does not keep this file any more; ask its sender for it again",
+            ),
+            InboundError::NotConfigured => {
+                Self::conflict("WHATSAPP_NOT_CONFIGURED", WHATSAPP_NOT_CONFIGURED)
+            }
+            InboundError::Directory(cause) => directory_away(cause),
+            InboundError::Db(cause) => from_db(cause),
+            InboundError::Vault(cause) => Self::internal(cause),
+            cause @ (InboundError::Graph(_) | InboundError::Host(_)) => Self::new(
+                StatusCode::BAD_GATEWAY,
+                "META_UNAVAILABLE",
+                "Meta did not give the file; try again later",
+            )
+            .with_source(cause),
+        }
+    }
+}
+
+fn directory_away(cause: TenantClientError) -> ApiError {
+    ApiError::unavailable(
+        "TENANT_DIRECTORY_UNAVAILABLE",
+        "Your organization's settings cannot be read just now; nothing was sent, try again",
+        RETRY_AFTER,
+    )
+    .with_source(cause)
+}
+
+fn refused_type(refusal: &TypeRefusal) -> ApiError {
+    match refusal {
+        TypeRefusal::Unsupported { found } => ApiError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "MEDIA_TYPE_UNSUPPORTED",
+            format!("WhatsApp does not take files of the type {found}"),
+        )
+        .with_details(json!({ "found": found })),
+        TypeRefusal::Mismatch { declared, found } => ApiError::unprocessable(
+            "MEDIA_TYPE_MISMATCH",
+            format!(
+                "The file is declared as {declared}, but its content is {found}; \
+                 declare what it is, or leave the type out"
+            ),
+        )
+        .with_details(json!({ "declared": declared, "found": found })),
+        TypeRefusal::Form(what) => ApiError::unprocessable(
+            "MEDIA_FORM_UNSUPPORTED",
+            format!("WhatsApp does not take this file: {what}"),
+        ),
+    }
+}
+
+/// A foreign file is answered as one that does not exist.
+pub(crate) fn media_not_found() -> ApiError {
+    ApiError::not_found("MEDIA_NOT_FOUND", "Your organization has no such file")
 }
 
 /// A database that is away or busy is a 503: nothing happened, and the same call may be repeated.

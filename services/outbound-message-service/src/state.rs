@@ -6,13 +6,19 @@ use portal_db::Db;
 use secrecy::SecretString;
 use tokio::sync::Notify;
 
-use crate::usecases::{accept_message::Acceptor, policies::Policies};
+use crate::usecases::{
+    accept_message::Acceptor,
+    media::{inbound::InboundMedia, keep::Keeper},
+    policies::Policies,
+};
 
 /// Shared by all handlers.
 #[derive(Clone)]
 pub(crate) struct AppState {
     pub(crate) db: Db,
     pub(crate) acceptor: Acceptor,
+    pub(crate) keeper: Keeper,
+    pub(crate) inbound_media: InboundMedia,
     pub(crate) policies: Policies,
     pub(crate) webhooks: WebhookDoor,
 }

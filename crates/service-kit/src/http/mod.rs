@@ -16,6 +16,7 @@ pub use limits::{AddressLimits, Exemption, client_key, note_turn};
 pub use page::{DEFAULT_LIMIT, MAX_LIMIT, Page};
 pub use patch::Patch;
 pub use request_id::RequestId;
+pub use size::extend_body_time;
 
 pub(crate) use boundary::{
     HttpsOnly, KnownPaths, boundary, cors, method_name, no_route, security_headers,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use actix_web::{
-    HttpMessage as _, HttpResponse,
+    HttpMessage as _, HttpRequest, HttpResponse,
     body::MessageBody,
     dev::{Payload, ServiceRequest, ServiceResponse},
     error::PayloadError,
@@ -21,7 +21,7 @@ use actix_web::{
     web::{self, Bytes},
 };
 use futures_util::{Stream, StreamExt as _};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::error::ApiError;
 
@@ -42,6 +42,8 @@ const REST_IS_HELD: Duration = Duration::from_secs(2);
 #[derive(Default)]
 struct Fate {
     is_late: Cell<bool>,
+    /// A later end than that of other bodies.
+    extended_to: Cell<Option<Instant>>,
     /// What nobody read.
     rest: Cell<Option<Payload>>,
 }
@@ -75,11 +77,24 @@ impl Stream for Timed {
             self.has_ended = chunk.is_none();
             return Poll::Ready(chunk);
         }
+        if let Some(later) = self.fate.extended_to.take() {
+            self.deadline.as_mut().reset(later);
+        }
         if self.deadline.as_mut().poll(context).is_pending() {
             return Poll::Pending;
         }
         self.fate.is_late.set(true);
         Poll::Ready(Some(Err(PayloadError::Incomplete(None))))
+    }
+}
+
+/// In a request's extensions: the time that its body has.
+struct BodyTime(Rc<Fate>);
+
+/// Gives the body of a request so much time from now: for files, by handlers that know who sends.
+pub fn extend_body_time(request: &HttpRequest, time: Duration) {
+    if let Some(BodyTime(fate)) = request.extensions().get() {
+        fate.extended_to.set(Some(Instant::now() + time));
     }
 }
 
@@ -100,6 +115,7 @@ pub(crate) async fn bounds(
         return Ok(request.into_response(HttpResponse::from_error(headers_too_large(bounds))));
     }
     let fate = Rc::new(Fate::default());
+    request.extensions_mut().insert(BodyTime(Rc::clone(&fate)));
     let body = request.take_payload();
     request.set_payload(match body {
         Payload::None => Payload::None,

@@ -5,6 +5,7 @@
 
 #[expect(dead_code, reason = "three crates share it, none needs all of it")]
 mod fake;
+mod media;
 mod onboarding;
 mod sandbox;
 mod send;

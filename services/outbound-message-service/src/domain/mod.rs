@@ -3,6 +3,7 @@
 pub(crate) mod contact;
 pub(crate) mod conversation;
 pub(crate) mod draft;
+pub(crate) mod media;
 pub(crate) mod policy;
 pub(crate) mod retry_policy;
 pub(crate) mod status;

@@ -4,16 +4,22 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
 use opentelemetry::{KeyValue, metrics::Gauge};
+use portal_db::Db;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::usecases::{
-    sweep::Sweeper,
-    webhooks::{Waiting, WebhookApplier},
+use crate::{
+    config::MediaSection,
+    usecases::{
+        media::forget::forget_unused,
+        sweep::Sweeper,
+        webhooks::{Waiting, WebhookApplier},
+    },
 };
 
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 const INTAKE_INTERVAL: Duration = Duration::from_millis(500);
+const MEDIA_INTERVAL: Duration = Duration::from_mins(1);
 const TIDY_INTERVAL: Duration = Duration::from_secs(15);
 /// After a failure, so that a database that is away is not stormed.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -79,6 +85,22 @@ pub(crate) async fn apply_webhooks(
 
 async fn apply_once(applier: &WebhookApplier) -> Result<usize, portal_db::DbError> {
     Ok(applier.apply_due().await? + applier.retry_unmatched().await?)
+}
+
+/// Forgets files that nobody uses any more until `stop`.
+pub(crate) async fn forget_media(db: Db, settings: MediaSection, stop: CancellationToken) {
+    let never = Notify::new();
+    while !stop.is_cancelled() {
+        match forget_unused(&db, settings.keep(), settings.arrival()).await {
+            Ok(0) => {}
+            Ok(files) => tracing::info!(files, "files that nobody used are forgotten"),
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "old files are kept for now"
+            ),
+        }
+        wait(&never, MEDIA_INTERVAL, &stop).await;
+    }
 }
 
 /// How much of Meta's posts waits.

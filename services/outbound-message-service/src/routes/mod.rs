@@ -1,5 +1,6 @@
 //! The HTTP doors.
 
+mod media;
 mod messages;
 mod policy;
 mod received;
@@ -32,6 +33,9 @@ pub(crate) fn mount(config: &mut web::ServiceConfig) {
 fn routes(config: &mut ServiceConfig<'_>) {
     config
         .service(send::send_text)
+        .service(media::upload)
+        .service(media::get_media)
+        .service(media::delete_media)
         .service(received::get_received)
         .service(received::list_windows)
         // Before what takes any word for a message's id.

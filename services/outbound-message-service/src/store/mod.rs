@@ -8,6 +8,7 @@ pub(crate) mod holds;
 pub(crate) mod idempotency;
 pub(crate) mod inbound;
 pub(crate) mod intake;
+pub(crate) mod media;
 pub(crate) mod messages;
 pub(crate) mod notices;
 pub(crate) mod policies;

@@ -21,6 +21,7 @@ use crate::{
         idempotency::{self, NewKey},
         messages::{self, NewMessage, NewStatusEvent},
     },
+    usecases::media::bring::MediaDesk,
 };
 
 /// A caller's `Idempotency-Key` with the fingerprint of what was asked for under it.
@@ -101,6 +102,7 @@ pub(crate) struct Acceptor {
     pub(crate) db: Db,
     pub(crate) tenants: TenantClient,
     pub(crate) relay: RelayWaker,
+    pub(crate) media: MediaDesk,
     pub(crate) time_to_live: chrono::Duration,
     pub(crate) idempotency_window: chrono::Duration,
     pub(crate) content_in_events: bool,
@@ -139,6 +141,13 @@ impl Acceptor {
                 "is not the conversation with this recipient: leave it out",
             );
             return Err(AcceptError::Invalid(errors));
+        }
+
+        let content = serde_json::to_value(&command.draft.content)
+            .map_err(|error| DbError::Corrupt(error.to_string()))?;
+        let files = self.media.check(&command.tenant, content).await?;
+        if !files.is_empty() {
+            return Err(AcceptError::Invalid(files));
         }
 
         let message_id = MessageId::generate();

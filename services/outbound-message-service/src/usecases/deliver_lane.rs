@@ -15,7 +15,7 @@ use portal_tenant_client::{SendingProfile, TenantClient, TenantClientError, Tena
 use portal_types::{PhoneNumber, TenantId};
 use portal_vault::{Vault, VaultError, places};
 use portal_whatsapp::{
-    Content, GraphClient, OutboundMessage, Outcome, RecipientType, SendError,
+    Accepted, Content, GraphClient, OutboundMessage, Outcome, RecipientType, SendError,
     callback::{CallbackData, CallbackKey},
 };
 use secrecy::SecretString;
@@ -31,6 +31,7 @@ use crate::{
     },
     usecases::{
         change_state::{self, Report},
+        media::bring::{MediaDesk, Readiness, SendingNumber},
         record_outcome::Record,
     },
 };
@@ -57,6 +58,7 @@ pub(crate) struct Deliverer {
     pub(crate) tenants: TenantClient,
     pub(crate) vault: Arc<Vault>,
     pub(crate) graph: GraphClient,
+    pub(crate) media: MediaDesk,
     pub(crate) callback_key: CallbackKey,
     pub(crate) relay: RelayWaker,
     pub(crate) lease: chrono::Duration,
@@ -193,19 +195,7 @@ impl Deliverer {
         attempt: Attempt,
     ) -> Result<(), DeliverError> {
         fail::fail_point!("deliver.after-attempt", |_| std::process::abort());
-        let result = match self.request(&attempt) {
-            Ok(message) if attempt.begun.elapsed() < STALE_ATTEMPT => {
-                let number = &attempt.message.phone_number_id;
-                self.graph
-                    .send_message(&sender.token, number, &message)
-                    .await
-            }
-            Ok(_) => Err(not_begun("The attempt was given up before its request")),
-            Err(title) => Err(SendError {
-                class: portal_whatsapp::ErrorClass::Permanent,
-                ..not_begun(title)
-            }),
-        };
+        let result = self.ask(tenant, sender, &attempt).await;
         let label = match &result {
             Ok(_) => "accepted",
             Err(error) => error.class.as_str(),
@@ -242,13 +232,52 @@ impl Deliverer {
         Ok(())
     }
 
-    fn request(&self, attempt: &Attempt) -> Result<OutboundMessage, &'static str> {
+    /// The one request of an attempt, once the message's files are at Meta.
+    async fn ask(
+        &self,
+        tenant: &TenantId,
+        sender: &Sender,
+        attempt: &Attempt,
+    ) -> Result<Accepted, SendError> {
+        let number = SendingNumber {
+            tenant: tenant.clone(),
+            phone_number_id: attempt.message.phone_number_id.clone(),
+            token: sender.token.clone(),
+        };
+        let content = attempt.message.content.clone();
+        let content = match self.media.prepare(&number, content).await {
+            Readiness::Ready(content) => content,
+            Readiness::Later(wait) => {
+                return Err(SendError {
+                    retry_after: Some(wait),
+                    ..not_begun("The message's files are not at Meta yet")
+                });
+            }
+            Readiness::Failed(error) => return Err(error),
+        };
+        let message = self.request(attempt, content).map_err(|title| SendError {
+            class: portal_whatsapp::ErrorClass::Permanent,
+            ..not_begun(title)
+        })?;
+        if attempt.begun.elapsed() >= STALE_ATTEMPT {
+            return Err(not_begun("The attempt was given up before its request"));
+        }
+        self.graph
+            .send_message(&sender.token, &number.phone_number_id, &message)
+            .await
+    }
+
+    fn request(
+        &self,
+        attempt: &Attempt,
+        content: serde_json::Value,
+    ) -> Result<OutboundMessage, &'static str> {
         let message = &attempt.message;
         let note = CallbackData {
             message_id: message.message_id.into(),
             attempt: u32::try_from(attempt.number).unwrap_or_default(),
         };
-        let content: Content = serde_json::from_value(message.content.clone())
+        let content: Content = serde_json::from_value(content)
             .map_err(|_unreadable| "The stored content cannot be read")?;
         Ok(OutboundMessage {
             to: PhoneNumber::parse(&message.recipient)

@@ -5,6 +5,7 @@ pub(crate) mod accept_message;
 pub(crate) mod change_state;
 pub(crate) mod deliver_lane;
 pub(crate) mod get_message;
+pub(crate) mod media;
 pub(crate) mod policies;
 pub(crate) mod read_received;
 mod record_outcome;

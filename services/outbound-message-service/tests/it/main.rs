@@ -14,6 +14,7 @@ mod api_keys;
 mod authentication;
 mod crash;
 mod deliver;
+mod media;
 mod openapi;
 mod operations;
 mod policy;

@@ -264,12 +264,25 @@ pub(crate) const DOORS: &[Door] = &[
     (Portal, "patch", "/api/organization/users/{user_id}", ADMINS),
     (
         Messages,
+        "delete",
+        "/api/messages/media/{media_id}",
+        PEOPLE_AND_KEYS,
+    ),
+    (
+        Messages,
+        "get",
+        "/api/messages/media/{media_id}",
+        PEOPLE_AND_KEYS,
+    ),
+    (
+        Messages,
         "get",
         "/api/messages/policy",
         SUPERVISORS_AND_KEYS,
     ),
     (Messages, "put", "/api/messages/policy", ADMINS),
     (Messages, "post", "/api/messages/send", PEOPLE_AND_KEYS),
+    (Messages, "post", "/api/messages/upload", PEOPLE_AND_KEYS),
     (
         Messages,
         "get",

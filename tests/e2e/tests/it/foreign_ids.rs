@@ -28,6 +28,7 @@ fn foreign_id(world: &Installation, parameter: &str) -> String {
         "message_id" => ("message_id", "messages"),
         "inbound_id" => ("inbound_id", "inbound_messages"),
         "key_id" => ("key_id", "tenant_api_keys"),
+        "media_id" => ("media_id", "media"),
         other => panic!("whose id is {{{other}}}? Say it here"),
     };
     let sql = format!("SELECT {column} FROM {table} WHERE tenant_id = 'globex_inc'");
@@ -46,6 +47,10 @@ async fn globex_has_one_of_each(world: &Installation) {
              contact, type, payload, sent_at, received_at) \
          VALUES (gen_random_uuid(), 'globex_inc', '1', 'wamid.x', gen_random_uuid(), '+1234567890', \
              'text', '{}', now(), now())",
+    );
+    world.db.execute(
+        "INSERT INTO media (tenant_id, media_id, state, kind, mime_type, size_bytes, sha256) \
+         VALUES ('globex_inc', gen_random_uuid(), 'ready', 'document', 'text/plain', 1, sha256('x'))",
     );
     world.db.execute(
         "INSERT INTO user_sync_runs (run_id, tenant_id, status, cause, finished_at) \

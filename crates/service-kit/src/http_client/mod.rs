@@ -3,6 +3,8 @@
 //! No redirects (they would carry tokens to other hosts), no hidden retries (a message must never
 //! be sent twice by a library), HTTP/1.1, no proxies from the environment.
 
+pub mod guarded;
+
 use std::time::Duration;
 
 use crate::telemetry::propagation;
@@ -30,6 +32,10 @@ impl Default for ClientOptions {
 
 /// Makes a client.
 pub fn build(options: &ClientOptions) -> reqwest::Result<reqwest::Client> {
+    builder(options).build()
+}
+
+fn builder(options: &ClientOptions) -> reqwest::ClientBuilder {
     #[expect(clippy::disallowed_methods, reason = "this is the one legal place")]
     let builder = reqwest::Client::builder();
     builder
@@ -40,7 +46,6 @@ pub fn build(options: &ClientOptions) -> reqwest::Result<reqwest::Client> {
         .retry(reqwest::retry::never())
         .http1_only()
         .no_proxy()
-        .build()
 }
 
 /// Adds the trace headers of the current span to a request.

@@ -1,0 +1,4 @@
+DROP TABLE media_links;
+DROP TABLE media_uploads;
+DROP TABLE media_chunks;
+DROP TABLE media;
