@@ -349,6 +349,40 @@ diesel::table! {
 }
 
 diesel::table! {
+    message_templates (tenant_id, waba_id, name, language) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        #[max_length = 64]
+        waba_id -> Varchar,
+        #[max_length = 512]
+        name -> Varchar,
+        #[max_length = 32]
+        language -> Varchar,
+        #[max_length = 64]
+        template_id -> Varchar,
+        #[max_length = 64]
+        status -> Varchar,
+        #[max_length = 64]
+        category -> Varchar,
+        #[max_length = 64]
+        sub_category -> Nullable<Varchar>,
+        is_named -> Bool,
+        components -> Nullable<Jsonb>,
+        #[max_length = 32]
+        quality -> Nullable<Varchar>,
+        rejected_reason -> Nullable<Text>,
+        status_reason -> Nullable<Text>,
+        status_at -> Timestamptz,
+        heard_at -> Timestamptz,
+        paused_until -> Nullable<Timestamptz>,
+        last_updated -> Nullable<Timestamptz>,
+        synced_at -> Nullable<Timestamptz>,
+        fetch_due -> Bool,
+        gone_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     messages (message_id) {
         message_id -> Uuid,
         seq -> Int8,
@@ -511,6 +545,29 @@ diesel::table! {
 }
 
 diesel::table! {
+    template_syncs (tenant_id, waba_id) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        #[max_length = 64]
+        waba_id -> Varchar,
+        version -> Int8,
+        due_at -> Timestamptz,
+        fetch_at -> Nullable<Timestamptz>,
+        lease_until -> Nullable<Timestamptz>,
+        started_at -> Nullable<Timestamptz>,
+        read_so_far -> Int4,
+        synced_at -> Nullable<Timestamptz>,
+        total -> Int4,
+        created -> Int4,
+        updated -> Int4,
+        removed -> Int4,
+        failures -> Int4,
+        error_class -> Nullable<Text>,
+        error_code -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
     tenant_api_keys (key_id) {
         key_id -> Uuid,
         #[max_length = 255]
@@ -634,6 +691,21 @@ diesel::table! {
 }
 
 diesel::table! {
+    token_checks (tenant_id, waba_id) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        #[max_length = 64]
+        waba_id -> Varchar,
+        status -> Text,
+        error_code -> Nullable<Int8>,
+        checked_at -> Nullable<Timestamptz>,
+        due_at -> Timestamptz,
+        lease_until -> Nullable<Timestamptz>,
+        failures -> Int4,
+    }
+}
+
+diesel::table! {
     unmatched_statuses (unmatched_id) {
         unmatched_id -> Uuid,
         digest -> Bytea,
@@ -740,16 +812,19 @@ diesel::joinable!(inbound_messages -> tenants (tenant_id));
 diesel::joinable!(live_events -> tenants (tenant_id));
 diesel::joinable!(media -> tenants (tenant_id));
 diesel::joinable!(media_links -> tenants (tenant_id));
+diesel::joinable!(message_templates -> tenants (tenant_id));
 diesel::joinable!(messages -> tenants (tenant_id));
 diesel::joinable!(platform_admin_sessions -> platform_admins (admin_id));
 diesel::joinable!(sending_holds -> tenants (tenant_id));
 diesel::joinable!(sending_numbers -> tenants (tenant_id));
 diesel::joinable!(sending_policies -> tenants (tenant_id));
+diesel::joinable!(template_syncs -> tenants (tenant_id));
 diesel::joinable!(tenant_api_keys -> tenants (tenant_id));
 diesel::joinable!(tenant_credentials -> tenants (tenant_id));
 diesel::joinable!(tenant_role_mappings -> tenants (tenant_id));
 diesel::joinable!(tenant_whatsapp_config -> tenants (tenant_id));
 diesel::joinable!(tenant_whatsapp_numbers -> tenants (tenant_id));
+diesel::joinable!(token_checks -> tenants (tenant_id));
 diesel::joinable!(user_sync_runs -> tenants (tenant_id));
 diesel::joinable!(webhook_secrets -> tenants (tenant_id));
 diesel::joinable!(whatsapp_signups -> tenants (tenant_id));
@@ -775,6 +850,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     media_uploads,
     message_attempts,
     message_status_events,
+    message_templates,
     messages,
     outbox_events,
     platform_admin_sessions,
@@ -784,12 +860,14 @@ diesel::allow_tables_to_appear_in_same_query!(
     sending_numbers,
     sending_policies,
     signing_keys,
+    template_syncs,
     tenant_api_keys,
     tenant_credentials,
     tenant_role_mappings,
     tenant_whatsapp_config,
     tenant_whatsapp_numbers,
     tenants,
+    token_checks,
     unmatched_statuses,
     user_sync_runs,
     webhook_intake,

@@ -37,6 +37,9 @@ pub enum CrossTenantPath {
     DeliverySweeper,
     /// Finds tenants whose people are to be synced (agent-portal-service).
     UserSyncScheduler,
+    /// Finds `WhatsApp` accounts whose templates or token are to be looked at
+    /// (outbound-message-service).
+    AccountScheduler,
     /// Finds the tenant of an API key by its digest (tenant-service).
     ApiKeyDirectory,
 }
@@ -51,6 +54,7 @@ impl CrossTenantPath {
             Self::WebhookRouter => "webhook_router",
             Self::DeliverySweeper => "delivery_sweeper",
             Self::UserSyncScheduler => "user_sync_scheduler",
+            Self::AccountScheduler => "account_scheduler",
             Self::ApiKeyDirectory => "api_key_directory",
         }
     }

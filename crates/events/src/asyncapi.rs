@@ -9,11 +9,11 @@ use crate::{
         ContactPreferenceChanged, EventData, MessageAccepted, MessageDelivered,
         MessageDuplicateDetected, MessageEchoed, MessageFailed, MessageRead, MessageReceived,
         MessageSent, MessageStatusCorrected, SessionRefreshed, SessionRevoked, SessionStarted,
-        TenantCreated, TenantDeleted, TenantGenesysCredentialsChanged, TenantGenesysOrgMapped,
-        TenantResumed, TenantSuspended, TenantUpdated, TenantWhatsappAccountChanged,
-        TenantWhatsappConfigured, TenantWhatsappQualityChanged, TenantWhatsappRemoved,
-        TenantWhatsappTokenInvalid, TenantWhatsappTokenRestored, UserDeactivated, UserProvisioned,
-        UserRoleChanged, UserUpdated,
+        TemplateStatusChanged, TenantCreated, TenantDeleted, TenantGenesysCredentialsChanged,
+        TenantGenesysOrgMapped, TenantResumed, TenantSuspended, TenantUpdated,
+        TenantWhatsappAccountChanged, TenantWhatsappConfigured, TenantWhatsappQualityChanged,
+        TenantWhatsappRemoved, TenantWhatsappTokenInvalid, TenantWhatsappTokenRestored,
+        UserDeactivated, UserProvisioned, UserRoleChanged, UserUpdated,
     },
     topology,
 };
@@ -52,7 +52,9 @@ impl EventDescription {
                 "outbound-message-service"
             }
             name if name.starts_with("tenant.") => "tenant-service",
-            name if name.starts_with("message.") => "outbound-message-service",
+            name if name.starts_with("message.") || name.starts_with("template.") => {
+                "outbound-message-service"
+            }
             _ => "agent-portal-service",
         }
     }
@@ -77,6 +79,7 @@ pub fn events() -> Vec<EventDescription> {
         EventDescription::of::<TenantWhatsappRemoved>(),
         EventDescription::of::<TenantWhatsappTokenInvalid>(),
         EventDescription::of::<TenantWhatsappTokenRestored>(),
+        EventDescription::of::<TemplateStatusChanged>(),
         EventDescription::of::<UserProvisioned>(),
         EventDescription::of::<UserUpdated>(),
         EventDescription::of::<UserRoleChanged>(),

@@ -104,6 +104,14 @@ event!(
     { tenant_id: TenantId, waba_id: String, error_code: Option<i64>, }
 );
 event!(
+    /// Meta moved a message template of the tenant to another status.
+    TemplateStatusChanged = "template.status_changed", subject name,
+    {
+        tenant_id: TenantId, name: String, language: String, status: String,
+        reason: Option<String>,
+    }
+);
+event!(
     /// A person signed in for the first time.
     UserProvisioned = "user.provisioned", subject user_id,
     { user_id: UserId, tenant_id: TenantId, role: Role, email: Option<String>, }

@@ -32,6 +32,7 @@ use crate::{
     state::{AppState, WebhookDoor},
     usecases::{
         accept_message::Acceptor,
+        account::Accounts,
         deliver_lane::Deliverer,
         media::{
             bring::{MediaDesk, MediaDeskParts},
@@ -41,6 +42,8 @@ use crate::{
         },
         policies::Policies,
         sweep::Sweeper,
+        templates::{TemplateMemory, Templates, sync::TemplateSync},
+        token_health::TokenHealth,
         webhooks::{Counters, WebhookApplier},
     },
 };
@@ -72,6 +75,7 @@ struct Workers {
     applier: Option<WebhookApplier>,
     media: MediaSection,
     webhook_arrived: Arc<Notify>,
+    accounts: Option<jobs::accounts::AccountJobs>,
 }
 
 impl App {
@@ -154,6 +158,9 @@ impl Workers {
                 jobs::sweep(sweeper, self.sweep_now, stop.clone()),
             );
         }
+        if let Some(accounts) = self.accounts {
+            accounts.start(tasks, &stop);
+        }
         spawn_loop(
             tasks,
             "media",
@@ -180,6 +187,8 @@ struct Parts {
     internal_http: reqwest::Client,
     sweep_now: Arc<Notify>,
     webhook_arrived: Arc<Notify>,
+    templates: Templates,
+    token_due: Arc<Notify>,
 }
 
 impl Parts {
@@ -218,7 +227,19 @@ impl Parts {
             settings.meta.graph_version.clone(),
         )
         .context("meta.graph_url")?;
+        let templates = Templates {
+            db: backing.db.clone(),
+            accounts: Accounts {
+                tenants: tenants.clone(),
+                vault: Arc::clone(&backing.vault),
+            },
+            memory: TemplateMemory::new(backing.db.clone()),
+            relay: backing.waker.clone(),
+            due: Arc::new(Notify::new()),
+        };
         Ok(Self {
+            templates,
+            token_due: Arc::new(Notify::new()),
             media: media_desk(&backing.db, &graph, settings)?,
             backing,
             tenants,
@@ -273,6 +294,7 @@ impl Parts {
                 timeout: settings.media.transfer(),
             },
             policies: Policies::new(self.backing.db.clone()),
+            templates: self.templates.clone(),
             webhooks: WebhookDoor {
                 app_secrets: settings.meta.app_secrets().into(),
                 verify_token: settings.meta.verify_token.clone(),
@@ -287,6 +309,20 @@ impl Parts {
             1,
             ForgetTenant(self.tenants.clone()),
         );
+        let accounts = settings
+            .templates
+            .enabled
+            .then(|| self.account_jobs(settings));
+        if accounts.is_some() {
+            consumers = consumers.subscribe(
+                consumers::account_queue(),
+                1,
+                consumers::LookAtAccount {
+                    templates: self.templates.clone(),
+                    token_due: Arc::clone(&self.token_due),
+                },
+            );
+        }
         let delivery = &settings.delivery;
         let mut sweeper = None;
         if delivery.enabled {
@@ -347,6 +383,31 @@ impl Parts {
             applier,
             media: settings.media.clone(),
             webhook_arrived: self.webhook_arrived,
+            accounts,
+        }
+    }
+
+    fn account_jobs(&self, settings: &Settings) -> jobs::accounts::AccountJobs {
+        let section = &settings.templates;
+        jobs::accounts::AccountJobs {
+            sync: TemplateSync {
+                templates: self.templates.clone(),
+                graph: self.graph.clone(),
+                interval: seconds(section.sync_interval_seconds),
+                outcomes: counter(
+                    "templates.syncs",
+                    "Readings of accounts' templates by outcome",
+                ),
+            },
+            health: TokenHealth {
+                db: self.backing.db.clone(),
+                accounts: self.templates.accounts.clone(),
+                graph: self.graph.clone(),
+                relay: self.backing.waker.clone(),
+                interval: seconds(section.token_interval_seconds),
+                outcomes: counter("tokens.checks", "Tries of tenants' tokens by outcome"),
+            },
+            token_due: Arc::clone(&self.token_due),
         }
     }
 }

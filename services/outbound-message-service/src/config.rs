@@ -42,6 +42,8 @@ pub struct Settings {
     pub delivery: DeliverySection,
     /// Meta's webhooks.
     pub webhooks: WebhooksSection,
+    /// Templates and tokens of tenants' accounts.
+    pub templates: TemplatesSection,
     /// Idempotency keys.
     pub idempotency: IdempotencySection,
     /// Published events.
@@ -180,6 +182,18 @@ pub struct WebhooksSection {
     pub callback_key: String,
 }
 
+/// Templates and tokens of tenants' accounts.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TemplatesSection {
+    /// Whether this process asks Meta for them.
+    pub enabled: bool,
+    /// Between two complete readings of an account's templates.
+    pub sync_interval_seconds: u32,
+    /// Between two tries of a token that works.
+    pub token_interval_seconds: u32,
+}
+
 /// Idempotency keys.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -238,6 +252,18 @@ impl Validate for Settings {
         problems.section("media", &self.media);
         problems.section("delivery", &self.delivery);
         problems.section("telemetry", &self.telemetry);
+        for (key, value) in [
+            (
+                "templates.sync_interval_seconds",
+                self.templates.sync_interval_seconds,
+            ),
+            (
+                "templates.token_interval_seconds",
+                self.templates.token_interval_seconds,
+            ),
+        ] {
+            problems.require_within(key, value.into(), 60..=86_400);
+        }
         problems.require_within(
             "idempotency.window_seconds",
             self.idempotency.window_seconds.into(),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
+use chrono::Utc;
 use portal_db::DbError;
 use portal_service_kit::{ApiError, FieldErrors};
 use portal_tenant_client::TenantClientError;
@@ -13,7 +14,9 @@ use crate::{
     domain::media::TypeRefusal,
     usecases::{
         accept_message::AcceptError,
+        account::AccountError,
         media::{inbound::InboundError, keep::KeepError},
+        templates::TemplatesError,
     },
 };
 
@@ -136,6 +139,40 @@ fn refused_type(refusal: &TypeRefusal) -> ApiError {
 /// A foreign file is answered as one that does not exist.
 pub(crate) fn media_not_found() -> ApiError {
     ApiError::not_found("MEDIA_NOT_FOUND", "Your organization has no such file")
+}
+
+impl From<AccountError> for ApiError {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::TenantNotActive => Self::forbidden(
+                "TENANT_NOT_ACTIVE",
+                "Your organization is suspended or not set up here any more; ask its administrator",
+            ),
+            AccountError::NotConfigured => {
+                Self::conflict("WHATSAPP_NOT_CONFIGURED", WHATSAPP_NOT_CONFIGURED)
+            }
+            AccountError::Directory(cause) => directory_away(cause),
+            AccountError::Vault(cause) => Self::internal(cause),
+        }
+    }
+}
+
+impl From<TemplatesError> for ApiError {
+    fn from(error: TemplatesError) -> Self {
+        match error {
+            TemplatesError::Account(error) => error.into(),
+            TemplatesError::Unknown => Self::not_found(
+                "TEMPLATE_NOT_FOUND",
+                "Your organization has no such template in this language; GET /api/templates lists them",
+            ),
+            TemplatesError::Limited { until } => Self::unavailable(
+                "META_LIMIT",
+                "Meta's limit of calls is used up for your organization's account; try again later",
+                (until - Utc::now()).to_std().unwrap_or(RETRY_AFTER),
+            ),
+            TemplatesError::Db(cause) => from_db(cause),
+        }
+    }
 }
 
 /// A database that is away or busy is a 503: nothing happened, and the same call may be repeated.

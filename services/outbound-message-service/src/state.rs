@@ -10,6 +10,7 @@ use crate::usecases::{
     accept_message::Acceptor,
     media::{inbound::InboundMedia, keep::Keeper},
     policies::Policies,
+    templates::Templates,
 };
 
 /// Shared by all handlers.
@@ -20,6 +21,7 @@ pub(crate) struct AppState {
     pub(crate) keeper: Keeper,
     pub(crate) inbound_media: InboundMedia,
     pub(crate) policies: Policies,
+    pub(crate) templates: Templates,
     pub(crate) webhooks: WebhookDoor,
 }
 

@@ -15,4 +15,4 @@ pub use account::{AccountChange, Preference, waba_of};
 pub use inbound::{IdentityChange, InboundMessage, Person, UserCall};
 pub use notification::{Change, ChangeValue, Entry, MessagesValue, NotANotification, Notification};
 pub use status::{Status, StatusKind, WebhookError};
-pub use template::{TEMPLATE_FIELDS, TemplateChange, TemplateUpdate};
+pub use template::{TemplateChange, TemplateUpdate};

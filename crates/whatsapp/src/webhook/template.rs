@@ -5,14 +5,6 @@ use serde_json::Value;
 use crate::answer::{id, text};
 use crate::templates::{language, word};
 
-/// Fields of a change that tell of a template.
-pub const TEMPLATE_FIELDS: [&str; 4] = [
-    "message_template_status_update",
-    "message_template_quality_update",
-    "template_category_update",
-    "message_template_components_update",
-];
-
 /// News of one template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateUpdate {
@@ -57,8 +49,8 @@ pub enum TemplateChange {
 }
 
 impl TemplateUpdate {
-    /// Reads the value of a change of one of [`TEMPLATE_FIELDS`]; `None` when it is no such change
-    /// or lacks what it must have.
+    /// Reads the value of a change by its field; `None` when it does not tell of a template or
+    /// lacks what it must have.
     pub fn read(field: &str, value: &Value) -> Option<Self> {
         let change = match field {
             "message_template_status_update" => TemplateChange::Status {

@@ -7,6 +7,7 @@ pub(crate) mod media;
 pub(crate) mod policy;
 pub(crate) mod retry_policy;
 pub(crate) mod status;
+pub(crate) mod templates;
 
 pub(crate) use draft::{Draft, SendTextRequest};
 pub(crate) use policy::SendingPolicy;

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use portal_db::Db;
 use portal_events::{
     Delivery, Envelope, Handled, Handler,
+    catalogue::{EventData as _, TenantWhatsappConfigured},
     topology::{EVENTS, QueueKind, QueueSpec, WORK},
 };
 use portal_tenant_client::TenantClient;
@@ -16,7 +17,11 @@ use tokio::sync::Notify;
 use super::DELIVER;
 use crate::{
     store::holds,
-    usecases::deliver_lane::{DeliverError, Deliverer},
+    usecases::{
+        deliver_lane::{DeliverError, Deliverer},
+        templates::Templates,
+        token_health,
+    },
 };
 
 /// Hints that a message is to be delivered.
@@ -25,6 +30,15 @@ pub(crate) fn deliver_queue() -> QueueSpec {
         name: "outbound-message-service.deliver",
         kind: QueueKind::Durable,
         bindings: vec![(WORK, DELIVER)],
+    }
+}
+
+/// Accounts that were configured: their templates and tokens are looked at.
+pub(crate) fn account_queue() -> QueueSpec {
+    QueueSpec {
+        name: "outbound-message-service.accounts",
+        kind: QueueKind::Durable,
+        bindings: vec![(EVENTS, TenantWhatsappConfigured::TYPE)],
     }
 }
 
@@ -102,6 +116,35 @@ impl Handler for ResumeTenant {
         match released {
             Ok(_) => {
                 self.sweep_now.notify_one();
+                Handled::Done
+            }
+            Err(error) => Handled::Retry(error.into()),
+        }
+    }
+}
+
+/// Has the templates of an account read and its token tried, because it was configured.
+pub(crate) struct LookAtAccount {
+    pub(crate) templates: Templates,
+    pub(crate) token_due: Arc<Notify>,
+}
+
+#[async_trait]
+impl Handler for LookAtAccount {
+    async fn handle(&self, delivery: &Delivery) -> Handled {
+        let event = match Envelope::<TenantWhatsappConfigured>::parse(&delivery.body) {
+            Ok(event) => event,
+            Err(error) => return Handled::Reject(error.into()),
+        };
+        let tenant = &event.tenantid;
+        // The other queue does this, too, but nothing says which of them comes first.
+        self.templates.accounts.tenants.invalidate(tenant).await;
+        // Without an inbox row: to look once more is harmless.
+        let requested = token_health::request_all(&self.templates.db, tenant, &event.data.waba_id);
+        match requested.await {
+            Ok(()) => {
+                self.templates.due.notify_one();
+                self.token_due.notify_one();
                 Handled::Done
             }
             Err(error) => Handled::Retry(error.into()),

@@ -1,5 +1,7 @@
 //! Loops that look for work: woken by a signal and by a timer, safe on many replicas.
 
+pub(crate) mod accounts;
+
 use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;

@@ -5,6 +5,7 @@ mod messages;
 mod policy;
 mod received;
 mod send;
+mod templates;
 mod webhooks;
 
 use actix_web::web;
@@ -41,5 +42,8 @@ fn routes(config: &mut ServiceConfig<'_>) {
         // Before what takes any word for a message's id.
         .service(policy::get_policy)
         .service(policy::put_policy)
-        .service(messages::get_message);
+        .service(messages::get_message)
+        .service(templates::sync_templates)
+        .service(templates::list_templates)
+        .service(templates::get_template);
 }

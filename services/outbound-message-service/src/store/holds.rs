@@ -13,6 +13,7 @@ use crate::domain::retry_policy::{HoldReason, hold_wait};
 pub(crate) struct HoldRow {
     pub(crate) reason: String,
     pub(crate) probes: i32,
+    pub(crate) since: DateTime<Utc>,
     pub(crate) next_probe_at: DateTime<Utc>,
 }
 

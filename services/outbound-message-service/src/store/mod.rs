@@ -14,4 +14,7 @@ pub(crate) mod notices;
 pub(crate) mod policies;
 pub(crate) mod reports;
 pub(crate) mod sweep;
+pub(crate) mod template_syncs;
+pub(crate) mod templates;
+pub(crate) mod token_checks;
 pub(crate) mod unmatched;

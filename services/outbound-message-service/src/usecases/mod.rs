@@ -2,6 +2,7 @@
 
 pub(crate) mod accept_message;
 
+pub(crate) mod account;
 pub(crate) mod change_state;
 pub(crate) mod deliver_lane;
 pub(crate) mod get_message;
@@ -10,4 +11,6 @@ pub(crate) mod policies;
 pub(crate) mod read_received;
 mod record_outcome;
 pub(crate) mod sweep;
+pub(crate) mod templates;
+pub(crate) mod token_health;
 pub(crate) mod webhooks;

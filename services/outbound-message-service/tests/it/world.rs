@@ -123,6 +123,8 @@ impl World {
             // Links in tests lead nowhere.
             ("MEDIA__FETCH_LINKS", "false"),
             ("DELIVERY__LEASE_SECONDS", "3"),
+            // Meta is asked for templates and about tokens by the tests that are about them.
+            ("TEMPLATES__ENABLED", "false"),
         ]
         .into_iter()
         .map(|(key, value)| (format!("OUTBOUND__{key}"), value.to_owned()))

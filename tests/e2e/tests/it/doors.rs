@@ -296,6 +296,14 @@ pub(crate) const DOORS: &[Door] = &[
         "/api/messages/{message_id}",
         PEOPLE_AND_KEYS,
     ),
+    (Messages, "get", "/api/templates", PEOPLE_AND_KEYS),
+    (Messages, "post", "/api/templates/sync", SUPERVISORS),
+    (
+        Messages,
+        "get",
+        "/api/templates/{template_name}",
+        PEOPLE_AND_KEYS,
+    ),
 ];
 
 /// Doors that end the session of whoever enters.

@@ -27,6 +27,10 @@ fn foreign_id(world: &Installation, parameter: &str) -> String {
         "run_id" => ("run_id", "user_sync_runs"),
         "message_id" => ("message_id", "messages"),
         "inbound_id" => ("inbound_id", "inbound_messages"),
+        "template_name" => (
+            "name",
+            "(SELECT * FROM message_templates WHERE name = 'of_globex_alone') t",
+        ),
         "key_id" => ("key_id", "tenant_api_keys"),
         "media_id" => ("media_id", "media"),
         other => panic!("whose id is {{{other}}}? Say it here"),
@@ -51,6 +55,12 @@ async fn globex_has_one_of_each(world: &Installation) {
     world.db.execute(
         "INSERT INTO media (tenant_id, media_id, state, kind, mime_type, size_bytes, sha256) \
          VALUES ('globex_inc', gen_random_uuid(), 'ready', 'document', 'text/plain', 1, sha256('x'))",
+    );
+    world.db.execute(
+        "INSERT INTO message_templates (tenant_id, waba_id, name, language, template_id, status, category, \
+             components) \
+         SELECT tenant_id, waba_id, 'of_globex_alone', 'en_US', '1', 'APPROVED', 'UTILITY', '[]' \
+         FROM tenant_whatsapp_config WHERE tenant_id = 'globex_inc'",
     );
     world.db.execute(
         "INSERT INTO user_sync_runs (run_id, tenant_id, status, cause, finished_at) \

@@ -8,7 +8,7 @@ use portal_events::{
     catalogue::{EventData, TenantWhatsappAccountChanged, TenantWhatsappQualityChanged},
     outbox_event,
 };
-use portal_whatsapp::webhook::AccountChange;
+use portal_whatsapp::webhook::{AccountChange, TemplateUpdate};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -21,6 +21,7 @@ use crate::{
         notices::{self, NewNotice},
         reports::NumberRoute,
     },
+    usecases::templates,
 };
 
 /// Fields that are told on as `tenant.whatsapp.account_changed`. Others are kept: some hold the
@@ -67,6 +68,10 @@ pub(super) fn follow(tx: &mut Tx<'_>, notice: &Notice) -> Result<bool, DbError> 
     )?;
     if !is_new {
         return Ok(false);
+    }
+    if let Some(update) = TemplateUpdate::read(&notice.field, &notice.value) {
+        templates::apply_update(tx, &tenant_id, &notice.waba_id, update, at)?;
+        return Ok(true);
     }
     let effect = match AccountChange::read(&notice.field, &notice.value) {
         AccountChange::Limit { number, limit } => {
