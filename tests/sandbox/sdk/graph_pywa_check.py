@@ -45,9 +45,9 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def control(path, body):
+def control(path, body, method="PUT"):
     request = urllib.request.Request(
-        f"{BASE}/control/{path}", json.dumps(body).encode(), method="PUT",
+        f"{BASE}/control/{path}", json.dumps(body).encode(), method=method,
         headers={"Content-Type": "application/json"},
     )
     urllib.request.urlopen(request).read()
@@ -120,5 +120,55 @@ value["contacts"] = [{"profile": {"name": "x"}, "wa_id": "1", "user_id": "US.1"}
 update = types.MessageStatus.from_update(wa, failed)
 check("a failed status carries the error", update.error is not None and update.error.code == 131026)
 
+# Everything below is about types, templates, media and incoming messages; no statuses are needed.
+control("faults", {"webhooks_off": True})
+to = "+1234567890"
+menu = types.SectionList(button_title="Open", sections=[
+    types.Section(title="One", rows=[types.SectionRow(title="Row", callback_data="r1")])])
+buttons = [types.Button(title="Yes", callback_data="yes"), types.Button(title="No", callback_data="no")]
+link = types.URLButton(title="See", url="https://example.com")
+contact = types.Contact(name=types.Contact.Name(formatted_name="Ada L", first_name="Ada"),
+                        phones=[types.Contact.Phone(phone="+1650", type="WORK")])
+PNG = b"\x89PNG\r\n\x1a\n and more"
+for what, send in {
+    "reply buttons": lambda: wa.send_message(to=to, text="?", header="H", footer="F", buttons=buttons),
+    "a list": lambda: wa.send_message(to=to, text="?", buttons=menu),
+    "a link button": lambda: wa.send_message(to=to, text="?", buttons=link),
+    "a location": lambda: wa.send_location(to=to, latitude=1.5, longitude=2.5, name="N", address="A"),
+    "a location request": lambda: wa.request_location(to=to, text="Where?"),
+    "a contact": lambda: wa.send_contact(to=to, contact=contact),
+    "a reaction": lambda: wa.send_reaction(to=to, emoji="👍", message_id="wamid.x"),
+    "a file of bytes": lambda: wa.send_image(to=to, image=PNG, mime_type="image/png", caption="c"),
+    "a reply": lambda: wa.send_message(to=to, text="x", reply_to_message_id="wamid.x"),
+}.items():
+    check(f"{what} is accepted", send().id.startswith("wamid."))
+check("a message is marked as read", wa.mark_message_as_read("wamid.x").success)
+check("a typing indicator is taken", wa.indicate_typing("wamid.x").success)
+
+media = wa.upload_media(media=PNG, mime_type="image/png", filename="a.png")
+url = wa.get_media_url(media.id)
+check("pywa reads the media", url.mime_type == "image/png" and int(url.file_size) == len(PNG))
+check("the hash is that of the bytes", url.sha256 == hashlib.sha256(PNG).hexdigest())
+check("pywa downloads the media", wa.get_media_bytes(url=url.url) == PNG)
+check("pywa deletes the media", wa.delete_media(media.id).success)
+
+templates = list(wa.get_templates(pagination=types.Pagination(limit=5)))
+check("pywa parses a page of templates", len(templates) == 5 and all(t.components for t in templates))
+names = {t.name for t in wa.get_templates(pagination=types.Pagination(limit=100))}
+check("pywa parses all templates", {"catalog_tour", "limited_offer", "login_code"} <= names)
+body = types.templates.BodyText.params("1", "2")
+sent = wa.send_template(to=to, name="order_update", language=types.templates.TemplateLanguage.ENGLISH_US,
+                        params=[body])
+check("a template is accepted", sent.id.startswith("wamid."))
+
+for kind, parse in {"text": types.Message, "image": types.Message, "location": types.Message,
+                    "contacts": types.Message, "reaction": types.Message, "order": types.Message,
+                    "unsupported": types.Message, "interactive": types.CallbackButton}.items():
+    control("inbound", {"type": kind, "context": {"from": "1", "id": "wamid.x"}}, "POST")
+    _, body = received.get(timeout=20)
+    update = parse.from_update(wa, json.loads(body))
+    check(f"pywa parses an incoming {kind}", update.from_user.wa_id == "16505551234")
+
+control("faults", {"webhooks_off": False})
 control("webhook", {"url": ""})
 print(f"{done} checks passed against {BASE}")

@@ -17,7 +17,7 @@ use super::rows::{self, ErrorRow};
 use super::templates;
 use super::validate::{self, Asked, Outgoing, Recipient};
 use super::webhooks;
-use super::world::{GraphWorld, Phone, Waba};
+use super::world::{GraphWorld, Phone};
 use crate::config::GraphSettings;
 use crate::crypto::random_hex_upper;
 use crate::http::{Call, Notes, Reply};
@@ -39,6 +39,12 @@ pub(crate) struct Accepted {
     /// What it is charged as.
     pub(crate) category: String,
     pub(crate) callback_data: Option<String>,
+}
+
+/// What a send needs to know of its account; the whole of one with many numbers is much to copy.
+pub(crate) struct Account {
+    pub(crate) id: String,
+    pub(crate) subscribed: bool,
 }
 
 /// JSON as documented; a form is accepted too, its values being JSON or plain text.
@@ -65,12 +71,12 @@ pub(crate) async fn send(
     state: &Arc<State>,
     call: &Call,
     notes: &mut Notes,
-    waba: Waba,
+    account: Account,
     phone: Phone,
 ) -> Result<Reply, GraphError> {
     let body = body_of(call);
     let number = phone.id.clone();
-    let result = decide(state, call, notes, &body, waba, phone).await;
+    let result = decide(state, call, notes, &body, account, phone).await;
     // Accepted ones were entered at once; receipts are no messages.
     if notes.wamid.is_none() && body.get("status").is_none() {
         let (status, code) = match &result {
@@ -104,7 +110,7 @@ async fn decide(
     call: &Call,
     notes: &mut Notes,
     body: &Value,
-    waba: Waba,
+    account: Account,
     phone: Phone,
 ) -> Result<Reply, GraphError> {
     let settings = state.settings();
@@ -117,7 +123,7 @@ async fn decide(
         return Err(rows::NOT_REGISTERED.into());
     }
     let key = outgoing.recipient.key().to_owned();
-    let mut checked = compare(&state.graph(), &waba, &phone, &outgoing, body)?;
+    let mut checked = compare(&state.graph(), &account, &phone, &outgoing, body)?;
     let dice = state.dice(faults, &phone.id, &key);
     if let Some(reply) = by_chance(faults, dice).await? {
         return Ok(reply);
@@ -142,7 +148,7 @@ async fn decide(
         .or_else(|| outside(state, &settings.graph, &phone, &outgoing));
     // The app hears of nothing that happens in an account that it is not subscribed to.
     let plan = match late {
-        _ if !waba.subscribed => Plan::Nothing,
+        _ if !account.subscribed => Plan::Nothing,
         Some(row) if plan != Plan::Nothing => Plan::Fail(row),
         _ => plan,
     };
@@ -156,7 +162,7 @@ async fn decide(
     if answer == Answer::Slow {
         tokio::time::sleep(settings.graph.slow_answer).await;
     }
-    let accepted = accept(outgoing, checked.category, &waba, phone);
+    let accepted = accept(outgoing, checked.category, account, phone);
     enter(state, call, notes, &accepted, answer);
     let reply = reply_of(answer, &accepted);
     let first_webhook = webhooks::schedule(state, accepted, plan, dice);
@@ -296,7 +302,7 @@ struct Checked {
 /// Compares a message with the account's templates and the number's media.
 fn compare(
     world: &GraphWorld,
-    waba: &Waba,
+    account: &Account,
     phone: &Phone,
     outgoing: &Outgoing,
     body: &Value,
@@ -307,7 +313,7 @@ fn compare(
         let known = world
             .templates
             .iter()
-            .filter(|have| have.waba_id == waba.id);
+            .filter(|have| have.waba_id == account.id);
         let matched = templates::check::check(&body["template"], known)?;
         if matched.phone_only && matches!(outgoing.recipient, Recipient::User(_)) {
             return Err(rows::NO_USER_ID.into());
@@ -335,11 +341,16 @@ fn refuse(refusal: Refusal, phone: &Phone) -> Result<Reply, GraphError> {
     }
 }
 
-fn accept(outgoing: Outgoing, category: Option<String>, waba: &Waba, phone: Phone) -> Accepted {
+fn accept(
+    outgoing: Outgoing,
+    category: Option<String>,
+    account: Account,
+    phone: Phone,
+) -> Accepted {
     Accepted {
         wamid: wamid(outgoing.recipient.key()),
         at: Utc::now(),
-        waba_id: waba.id.clone(),
+        waba_id: account.id,
         phone,
         recipient: outgoing.recipient,
         kind: outgoing.kind,

@@ -89,12 +89,14 @@ fn with_headers(mut reply: Reply, version: &str) -> Reply {
     {
         reply = reply.with("x-fb-trace-id", &fbtrace_id());
     }
-    let usage = json!({"call_count": 1, "total_cputime": 1, "total_time": 1});
     reply
         .with("x-fb-request-id", &fbtrace_id())
         .with("x-fb-debug", &fbtrace_id())
         .with("facebook-api-version", version)
-        .with("x-app-usage", &usage.to_string())
+        .with(
+            "x-app-usage",
+            r#"{"call_count":1,"total_cputime":1,"total_time":1}"#,
+        )
         .with(
             "cache-control",
             "private, no-cache, no-store, must-revalidate",
@@ -229,7 +231,11 @@ async fn route(
             ("POST", [id, edge @ ("messages" | "media")]) => {
                 let found = world.phone(&token, id);
                 let (waba, phone) = found.ok_or_else(|| GraphError::no_object("POST", id))?;
-                (*edge, waba.clone(), phone.clone())
+                let account = messages::Account {
+                    id: waba.id.clone(),
+                    subscribed: waba.subscribed,
+                };
+                (*edge, account, phone.clone())
             }
             ("GET", ["whatsapp_business", "attachments"]) => {
                 return Ok(media::download(&world, &token, call));
@@ -241,7 +247,7 @@ async fn route(
         }
     };
     match found {
-        ("messages", waba, phone) => messages::send(state, call, notes, waba, phone).await,
+        ("messages", account, phone) => messages::send(state, call, notes, account, phone).await,
         (_, _, phone) => media::upload(state, call, notes, &phone.id).await,
     }
 }
@@ -305,8 +311,7 @@ fn objects(
             .unwrap_or_else(|| Err(GraphError::no_object("POST", id))),
         ("DELETE", [id]) => media::delete(world, token, id, call),
         ("GET", [id, "phone_numbers"]) => {
-            let waba = world.waba(token, id);
-            let waba = waba.ok_or_else(|| GraphError::no_object("GET", id))?;
+            let waba = world.own_waba(token, id, "GET")?;
             nodes::phone_numbers(call, waba, &settings.graph.pacing)
         }
         ("GET", [id, "message_templates"]) => templates::edges::list(world, token, id, call),

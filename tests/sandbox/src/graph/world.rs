@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::errors::GraphError;
 use super::media::{Media, Ticket};
 use super::seed;
 use super::templates::{Template, seeds};
@@ -264,6 +265,17 @@ impl GraphWorld {
             .iter()
             .filter(|waba| token.waba_ids.contains(&waba.id))
             .find_map(|waba| Some((waba, waba.phones.iter().find(|phone| phone.id == id)?)))
+    }
+
+    /// The account, or what Graph says when the token may not use it.
+    pub(crate) fn own_waba(
+        &self,
+        token: &GraphToken,
+        id: &str,
+        method: &str,
+    ) -> Result<&Waba, GraphError> {
+        self.waba(token, id)
+            .ok_or_else(|| GraphError::no_object(method, id))
     }
 
     /// The account, if the token may use it.

@@ -68,9 +68,7 @@ pub(crate) fn list(
     waba_id: &str,
     call: &Call,
 ) -> Result<Reply, GraphError> {
-    world
-        .waba(token, waba_id)
-        .ok_or_else(|| GraphError::no_object("GET", waba_id))?;
+    world.own_waba(token, waba_id, "GET")?;
     let all: Vec<&Template> = world
         .templates
         .iter()
@@ -124,9 +122,7 @@ pub(crate) fn create(
     waba_id: &str,
     call: &Call,
 ) -> Result<Reply, GraphError> {
-    world
-        .waba(token, waba_id)
-        .ok_or_else(|| GraphError::no_object("POST", waba_id))?;
+    world.own_waba(token, waba_id, "POST")?;
     let body = body_of(call);
     let needed = |name: &str| {
         text(&body, name)
@@ -208,9 +204,7 @@ pub(crate) fn delete(
     waba_id: &str,
     call: &Call,
 ) -> Result<Reply, GraphError> {
-    world
-        .waba(token, waba_id)
-        .ok_or_else(|| GraphError::no_object("DELETE", waba_id))?;
+    world.own_waba(token, waba_id, "DELETE")?;
     let (name, id) = (call.query("name"), call.query("hsm_id"));
     if name.is_none() && id.is_none() {
         return Err(GraphError::parameter("The parameter name is required."));

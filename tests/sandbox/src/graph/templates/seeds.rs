@@ -157,13 +157,19 @@ fn authentication(shelf: &mut Shelf<'_>) {
         ("login_code", "COPY_CODE"),
         ("login_code_one_tap", "ONE_TAP"),
     ] {
-        let button = json!([{"type": "OTP", "otp_type": otp, "text": "Copy code"}]);
+        let mut button = json!({"type": "OTP", "otp_type": otp, "text": "Copy code"});
+        if otp == "ONE_TAP" {
+            button["autofill_text"] = json!("Autofill");
+            button["supported_apps"] = json!([
+                {"package_name": "com.example.app", "signature_hash": "K8a/AINcGX7"},
+            ]);
+        }
         let parts = json!([
             {"type": "BODY", "text": "*{{1}}* is your verification code.",
              "add_security_recommendation": true, "example": {"body_text": [["123456"]]}},
             {"type": "FOOTER", "text": "This code expires in 10 minutes.",
              "code_expiration_minutes": 10},
-            buttons(&button),
+            buttons(&json!([button])),
         ]);
         shelf.add(name, "en_US", "AUTHENTICATION", parts);
     }

@@ -143,6 +143,9 @@ pub(crate) async fn try_once(state: &Arc<State>, delivery: &Delivery, number: u3
 /// re-serialised JSON fails on that, and should.
 fn escaped(value: &Value) -> String {
     let plain = value.to_string();
+    if plain.is_ascii() {
+        return plain.replace('/', "\\/");
+    }
     let mut out = String::with_capacity(plain.len() + plain.len() / 16);
     for c in plain.chars() {
         if c == '/' {
@@ -172,5 +175,6 @@ mod tests {
         let text = escaped(&value);
         assert_eq!(text, r#"{"a\/b":"Gr\u00fc\u00dfe \ud83d\udc4d \"x\" \\"}"#);
         assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), value);
+        assert_eq!(escaped(&json!({"a": "b/c"})), r#"{"a":"b\/c"}"#);
     }
 }
