@@ -11,7 +11,10 @@ mod root_span;
 mod size;
 
 pub use address::{ClientAddress, InvalidProxy, TrustedProxies};
-pub use input::{BodyLimit, MediaType, ValidJson, ValidPath, ValidQuery, parse_json, read_body};
+pub use input::{
+    BodyLimit, MediaType, ValidJson, ValidPath, ValidQuery, error_at, from_buffered, parse_json,
+    read_body, read_member,
+};
 pub use limits::{AddressLimits, Exemption, client_key, note_turn};
 pub use page::{DEFAULT_LIMIT, MAX_LIMIT, Page};
 pub use patch::Patch;

@@ -140,12 +140,15 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         return Err(invalid_json(error.inner()));
     }
     let value = serde_json::from_slice(body).map_err(|error| invalid_json(&error))?;
-    let mut fields = report::every_bad_field::<T>(value);
+    let mut fields = report::every_bad_field::<T>(value, None);
     if fields.is_empty() {
         // Only the text shows it, as a field that is given twice.
         let (field, message) = report::describe(error.path(), &error.inner().to_string());
         fields = FieldErrors::new();
-        fields.add(field.unwrap_or_else(|| "body".to_owned()), message);
+        fields.add(
+            field.unwrap_or_else(|| report::WHOLE_BODY.to_owned()),
+            message,
+        );
     }
     Err(ApiError::validation(&fields))
 }

@@ -1,6 +1,7 @@
 //! Input that is checked before a handler sees it; what does not fit is named by its path.
 
 mod body;
+mod nested;
 mod report;
 
 use std::future::{Ready, ready};
@@ -9,6 +10,7 @@ use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use serde::de::DeserializeOwned;
 
 pub use body::{BodyLimit, MediaType, ValidJson, parse_json, read_body};
+pub use nested::{error_at, from_buffered, read_member};
 
 use crate::error::{ApiError, FieldErrors};
 

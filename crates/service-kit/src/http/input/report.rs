@@ -4,15 +4,18 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
+use super::nested;
 use crate::error::FieldErrors;
 
+/// The field that stands for a body as a whole.
+pub(super) const WHOLE_BODY: &str = "body";
 /// More than a form has; a hostile body gets no longer list.
 const MAX_REPORTED: usize = 50;
 
 /// The field (unless the whole input is meant) and what is wrong with it.
 pub(super) fn describe(path: &Path, text: &str) -> (Option<String>, String) {
-    let base = path.to_string();
-    let base = if base == "." { String::new() } else { base };
+    let (segments, text) = nested::locate(path, text);
+    let base = shown(&segments);
     let child = |start: &str| {
         text.split_once(start)
             .and_then(|(_, rest)| rest.split('`').next())
@@ -36,6 +39,18 @@ pub(super) fn describe(path: &Path, text: &str) -> (Option<String>, String) {
     }
 }
 
+/// A path as people write it: `items[0].size`.
+fn shown(segments: &[Segment]) -> String {
+    let mut path = String::new();
+    for segment in segments {
+        if !path.is_empty() && !matches!(segment, Segment::Seq { .. }) {
+            path.push('.');
+        }
+        path.push_str(&segment.to_string());
+    }
+    path
+}
+
 /// serde quotes what it found; keep what it expected.
 pub(super) fn without_values(text: &str) -> String {
     let text = text.split(" at line ").next().unwrap_or(text);
@@ -57,15 +72,25 @@ pub(super) fn without_values(text: &str) -> String {
 
 /// Finds every bad field of a body that did not fit, by repairing one after the other in a copy.
 ///
-/// The copy is thrown away: a repaired body is never accepted.
-pub(super) fn every_bad_field<T: DeserializeOwned>(mut body: Value) -> FieldErrors {
+/// The copy is thrown away: a repaired body is never accepted. The names begin with `at`, the place
+/// of the body in a larger one, if there is such a place.
+pub(super) fn every_bad_field<T: DeserializeOwned>(
+    mut body: Value,
+    at: Option<&str>,
+) -> FieldErrors {
     let mut errors = FieldErrors::new();
     let mut reported: Vec<String> = Vec::new();
     while reported.len() < MAX_REPORTED {
         let Some(bad) = first_bad_field::<T>(&body) else {
             break;
         };
-        let field = bad.field.clone().unwrap_or_else(|| "body".to_owned());
+        let field = match (at, &bad.field) {
+            (None, None) => WHOLE_BODY.to_owned(),
+            (None, Some(inner)) => inner.clone(),
+            (Some(place), None) => place.to_owned(),
+            (Some(place), Some(inner)) if inner.starts_with('[') => format!("{place}{inner}"),
+            (Some(place), Some(inner)) => format!("{place}.{inner}"),
+        };
         if reported.contains(&field) {
             break;
         }
@@ -93,8 +118,8 @@ fn first_bad_field<T: DeserializeOwned>(body: &Value) -> Option<Bad> {
     let error = serde_path_to_error::deserialize::<_, T>(&mut deserializer).err()?;
     let cause = error.inner().to_string();
     let (field, message) = describe(error.path(), &cause);
+    let (mut pointer, cause) = nested::locate(error.path(), &cause);
     let is_unknown = cause.starts_with("unknown field");
-    let mut pointer: Vec<Segment> = error.path().iter().cloned().collect();
     for start in ["unknown field `", "missing field `"] {
         if let Some(name) = cause
             .split_once(start)
@@ -176,7 +201,7 @@ pub(super) fn fields_with_nul(value: &Value) -> FieldErrors {
 fn find_nul(value: &Value, path: &str, fields: &mut FieldErrors) {
     match value {
         Value::String(text) if text.contains('\0') => {
-            fields.add(if path.is_empty() { "body" } else { path }, HOLDS_NUL);
+            fields.add(if path.is_empty() { WHOLE_BODY } else { path }, HOLDS_NUL);
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
