@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+mod contents;
 #[expect(dead_code, reason = "three crates share it, none needs all of it")]
 mod fake;
 mod media;

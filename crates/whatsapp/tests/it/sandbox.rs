@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use portal_sandbox::{MAGIC_NUMBERS, Sandbox, SandboxConfig, magic_recipient, seed};
 use portal_service_kit::http_client::{ClientOptions, build};
-use portal_types::{MessageId, PhoneNumber};
+use portal_types::MessageId;
 use portal_whatsapp::callback::{CallbackData, CallbackKey};
 use portal_whatsapp::webhook::{Notification, StatusKind, signature};
 use portal_whatsapp::{
     Accepted, Content, DEFAULT_VERSION, ErrorClass, GraphClient, OutboundMessage, Outcome,
-    RecipientType, SendError, Text,
+    Recipient, RecipientType, SendError, Text,
 };
 use secrecy::{SecretBox, SecretString};
 
@@ -31,7 +31,7 @@ pub(crate) fn client(sandbox: &Sandbox) -> GraphClient {
 
 fn message(to: &str, note: Option<String>) -> OutboundMessage {
     OutboundMessage {
-        to: PhoneNumber::parse(to).unwrap(),
+        to: Recipient::parse(to).unwrap(),
         recipient_type: RecipientType::Individual,
         context: None,
         biz_opaque_callback_data: note,

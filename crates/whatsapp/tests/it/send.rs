@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use portal_service_kit::http_client::{ClientOptions, build};
-use portal_types::PhoneNumber;
 use portal_whatsapp::{
     Accepted, Content, DEFAULT_VERSION, ErrorClass, GraphClient, OutboundMessage, Outcome,
-    RecipientType, SendError, Text,
+    Recipient, RecipientType, SendError, Text,
 };
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -39,7 +38,7 @@ fn patient(base_url: &Url) -> GraphClient {
 
 fn message() -> OutboundMessage {
     OutboundMessage {
-        to: PhoneNumber::parse("+1234567890").unwrap(),
+        to: Recipient::parse("+1234567890").unwrap(),
         recipient_type: RecipientType::Individual,
         context: None,
         biz_opaque_callback_data: Some("v1.note".to_owned()),
@@ -130,7 +129,7 @@ async fn a_base_url_with_a_path_keeps_it_and_ids_stay_one_segment() {
 async fn a_200_that_cannot_be_read_is_accepted_without_an_id() {
     let oversized = format!(
         r#"{{"messages":[{{"id":"wamid.x"}}],"pad":"{}"}}"#,
-        "x".repeat(1 << 20)
+        "x".repeat(8 << 20)
     );
     for reply in [
         Reply::json(200, "<html>"),
@@ -236,7 +235,7 @@ async fn an_answer_that_is_not_of_the_graph_api_leaves_the_outcome_unknown() {
         Reply::json(500, r#"{"error":{"code":1"#),
         Reply::json(
             500,
-            &format!(r#"{{"error":{{"code":1,"x":"{}"}}}}"#, "x".repeat(1 << 20)),
+            &format!(r#"{{"error":{{"code":1,"x":"{}"}}}}"#, "x".repeat(8 << 20)),
         ),
         Reply::json(404, "<html>"),
         Reply::json(302, "").with("location", "/elsewhere"),

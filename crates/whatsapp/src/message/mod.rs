@@ -1,21 +1,37 @@
 //! What is sent.
 
+mod checker;
+mod contacts;
+mod content;
+pub mod interactive;
+mod media;
+mod recipient;
+mod simple;
+mod tagged;
+pub mod template;
+
 use std::fmt;
 
-use portal_types::PhoneNumber;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
-/// Longest body of a text message, in characters (Cloud API reference, text messages).
-pub const MAX_TEXT_CHARS: usize = 4096;
+pub use contacts::{
+    Contact, ContactAddress, ContactEmail, ContactName, ContactOrg, ContactPhone, ContactUrl,
+    Contacts,
+};
+pub use content::{Content, Raw};
+pub use interactive::Interactive;
+pub use media::{Audio, Document, HeaderDocument, HeaderMedium, Image, Sticker, Video};
+pub use recipient::{Bsuid, InvalidRecipient, Recipient};
+pub use simple::{Location, MAX_TEXT_CHARS, Reaction, Text};
+pub use template::Template;
 
 /// One message to one recipient, ready to be sent.
 ///
 /// `Debug` shows neither the recipient nor the content: both are personal.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub struct OutboundMessage {
-    /// The recipient. It is sent with its plus: without it Meta prefixes the country code of the
-    /// sending number.
-    pub to: PhoneNumber,
+    /// Who gets it.
+    pub to: Recipient,
     /// One person or a group.
     pub recipient_type: RecipientType,
     /// `wamid` of the message that this one answers; it appears as a quotation.
@@ -36,50 +52,11 @@ pub enum RecipientType {
     Individual,
 }
 
-/// Content by type. Serialised as `{"<type>": {…}}`; [`Content::type_name`] gives the type.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Content {
-    /// Plain text.
-    Text(Text),
-}
-
-impl Content {
-    /// The value of `type` in the request.
-    pub const fn type_name(&self) -> &'static str {
-        match self {
-            Self::Text(_) => "text",
-        }
-    }
-}
-
-/// A text message.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Text {
-    /// 1 to [`MAX_TEXT_CHARS`] characters; Meta refuses others with code 100.
-    pub body: String,
-    /// Whether the first `http(s)://` address in the body is shown with a preview.
-    pub preview_url: bool,
-}
-
 impl fmt::Debug for OutboundMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OutboundMessage")
             .field("type", &self.content.type_name())
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Content {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Content").field(&self.type_name()).finish()
-    }
-}
-
-impl fmt::Debug for Text {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Text").finish_non_exhaustive()
     }
 }
 
@@ -94,19 +71,27 @@ impl Serialize for OutboundMessage {
         struct Envelope<'a> {
             messaging_product: &'static str,
             recipient_type: RecipientType,
-            to: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            to: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            recipient: Option<&'a str>,
             #[serde(skip_serializing_if = "Option::is_none")]
             context: Option<Context<'a>>,
             #[serde(skip_serializing_if = "Option::is_none")]
             biz_opaque_callback_data: Option<&'a str>,
-            r#type: &'static str,
+            r#type: &'a str,
             #[serde(flatten)]
             content: &'a Content,
         }
+        let (to, recipient) = match &self.to {
+            Recipient::Phone(number) => (Some(number.as_e164()), None),
+            Recipient::Bsuid(id) => (None, Some(id.as_str())),
+        };
         Envelope {
             messaging_product: "whatsapp",
             recipient_type: self.recipient_type,
-            to: self.to.as_e164(),
+            to,
+            recipient,
             context: self
                 .context
                 .as_deref()
@@ -127,7 +112,7 @@ mod tests {
 
     fn message() -> OutboundMessage {
         OutboundMessage {
-            to: PhoneNumber::parse("+1 234 567 890").unwrap(),
+            to: Recipient::parse("+1 234 567 890").unwrap(),
             recipient_type: RecipientType::Individual,
             context: None,
             biz_opaque_callback_data: None,
@@ -160,6 +145,17 @@ mod tests {
         let sent = serde_json::to_value(message).unwrap();
         assert_eq!(sent["context"], json!({"message_id": "wamid.abc"}));
         assert_eq!(sent["biz_opaque_callback_data"], json!("v1.note"));
+    }
+
+    #[test]
+    fn a_person_without_a_number_is_named_as_recipient() {
+        let message = OutboundMessage {
+            to: Recipient::parse("US.13491208655302741918").unwrap(),
+            ..message()
+        };
+        let sent = serde_json::to_value(message).unwrap();
+        assert_eq!(sent["recipient"], json!("US.13491208655302741918"));
+        assert_eq!(sent.get("to"), None);
     }
 
     #[test]
