@@ -272,11 +272,13 @@ impl Parts {
     }
 
     fn state(&self, settings: &Settings) -> AppState {
+        let policies = Policies::new(self.backing.db.clone());
         AppState {
             db: self.backing.db.clone(),
             acceptor: Acceptor {
                 db: self.backing.db.clone(),
                 tenants: self.tenants.clone(),
+                policies: policies.clone(),
                 relay: self.backing.waker.clone(),
                 media: self.media.clone(),
                 time_to_live: seconds(settings.delivery.time_to_live_seconds),
@@ -293,7 +295,7 @@ impl Parts {
                 hosts: settings.meta.media_hosts.as_slice().into(),
                 timeout: settings.media.transfer(),
             },
-            policies: Policies::new(self.backing.db.clone()),
+            policies,
             templates: self.templates.clone(),
             webhooks: WebhookDoor {
                 app_secrets: settings.meta.app_secrets().into(),

@@ -42,6 +42,11 @@ impl From<AcceptError> for ApiError {
                 Self::conflict("WHATSAPP_NOT_CONFIGURED", WHATSAPP_NOT_CONFIGURED)
             }
             AcceptError::Invalid(fields) => Self::validation(&fields),
+            AcceptError::RawNotAllowed => Self::forbidden(
+                "RAW_TYPE_NOT_ALLOWED",
+                "Your organization does not allow raw content; an administrator can allow it with \
+                 allow_raw in the sending policy",
+            ),
             AcceptError::KeyReused => Self::unprocessable(
                 "IDEMPOTENCY_KEY_REUSED",
                 "This Idempotency-Key was used for another request; use a new key for a new message",

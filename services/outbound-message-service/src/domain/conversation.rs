@@ -1,6 +1,7 @@
 //! Which conversation a message belongs to.
 
-use portal_types::{ConversationId, PhoneNumber, TenantId};
+use portal_types::{ConversationId, TenantId};
+use portal_whatsapp::Recipient;
 use uuid::Uuid;
 
 /// Namespace of conversation ids, a random constant.
@@ -12,9 +13,9 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x5f0c_2f43_7c1e_4c55_9a6c_0d2b_8f9e_6a1
 pub(crate) fn conversation_id(
     tenant: &TenantId,
     phone_number_id: &str,
-    contact: &PhoneNumber,
+    contact: &Recipient,
 ) -> ConversationId {
-    conversation_of(tenant, phone_number_id, contact.digits())
+    conversation_of(tenant, phone_number_id, contact.contact_key())
 }
 
 /// As [`conversation_id`], for a contact in the form of a recipient: a number with its plus or a
@@ -38,11 +39,13 @@ mod tests {
     fn every_part_counts_and_the_form_of_the_number_does_not() {
         let acme = TenantId::parse("acme").unwrap();
         let globex = TenantId::parse("globex").unwrap();
-        let plain = PhoneNumber::parse("1234567890").unwrap();
-        let written = PhoneNumber::parse("+1 234 567-890").unwrap();
-        let other = PhoneNumber::parse("+1234567891").unwrap();
+        let plain = Recipient::parse("1234567890").unwrap();
+        let written = Recipient::parse("+1 234 567-890").unwrap();
+        let other = Recipient::parse("+1234567891").unwrap();
         let id = conversation_id(&acme, "1", &plain);
         assert_eq!(id, conversation_id(&acme, "1", &written));
+        let user = Recipient::parse("US.1234567890").unwrap();
+        assert_ne!(id, conversation_id(&acme, "1", &user));
         assert_ne!(id, conversation_id(&acme, "1", &other));
         assert_ne!(id, conversation_id(&acme, "2", &plain));
         assert_ne!(id, conversation_id(&globex, "1", &plain));

@@ -9,6 +9,6 @@ pub(crate) mod retry_policy;
 pub(crate) mod status;
 pub(crate) mod templates;
 
-pub(crate) use draft::{Draft, SendTextRequest};
+pub(crate) use draft::{Draft, SendMessageRequest, SendTemplateRequest, SendTextRequest};
 pub(crate) use policy::SendingPolicy;
 pub(crate) use status::{MessageStatus, Source, Standing};

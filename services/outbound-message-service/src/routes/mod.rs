@@ -33,7 +33,9 @@ pub(crate) fn mount(config: &mut web::ServiceConfig) {
 
 fn routes(config: &mut ServiceConfig<'_>) {
     config
+        .service(send::send_message)
         .service(send::send_text)
+        .service(send::send_template)
         .service(media::upload)
         .service(media::get_media)
         .service(media::delete_media)

@@ -19,7 +19,7 @@ pub(crate) struct NewMessage {
     pub(crate) phone_number_id: String,
     pub(crate) from_number: String,
     pub(crate) recipient: String,
-    pub(crate) type_: &'static str,
+    pub(crate) type_: String,
     pub(crate) content: serde_json::Value,
     pub(crate) reply_to: Option<String>,
     pub(crate) status: &'static str,

@@ -21,7 +21,7 @@ use crate::{
         idempotency::{self, NewKey},
         messages::{self, NewMessage, NewStatusEvent},
     },
-    usecases::media::bring::MediaDesk,
+    usecases::{media::bring::MediaDesk, policies::Policies},
 };
 
 /// A caller's `Idempotency-Key` with the fingerprint of what was asked for under it.
@@ -63,7 +63,7 @@ pub(crate) struct Accepted {
     pub(crate) message_id: MessageId,
     /// Always `accepted`.
     pub(crate) status: String,
-    /// The recipient in E.164 form.
+    /// The recipient: a phone number in E.164 form, or a business-scoped user id.
     pub(crate) to: String,
     /// The organization's number.
     pub(crate) from: String,
@@ -88,6 +88,8 @@ pub(crate) enum AcceptError {
     WhatsappNotConfigured,
     #[error("some fields cannot be used")]
     Invalid(FieldErrors),
+    #[error("the tenant does not allow raw content")]
+    RawNotAllowed,
     #[error("the idempotency key was used for another request")]
     KeyReused,
     #[error("the tenant's configuration cannot be read")]
@@ -101,6 +103,7 @@ pub(crate) enum AcceptError {
 pub(crate) struct Acceptor {
     pub(crate) db: Db,
     pub(crate) tenants: TenantClient,
+    pub(crate) policies: Policies,
     pub(crate) relay: RelayWaker,
     pub(crate) media: MediaDesk,
     pub(crate) time_to_live: chrono::Duration,
@@ -113,6 +116,9 @@ impl Acceptor {
     /// Accepts a message: row, history, key, event and work are committed together.
     #[tracing::instrument(name = "usecase.accept_message", skip_all, fields(tenant.id = %command.tenant, message.id))]
     pub(crate) async fn accept(&self, command: AcceptMessage) -> Result<Acceptance, AcceptError> {
+        if command.draft.is_raw() && !self.policies.of(&command.tenant).await?.allow_raw {
+            return Err(AcceptError::RawNotAllowed);
+        }
         let profile = self
             .tenants
             .sending_profile(&command.tenant)
@@ -156,7 +162,7 @@ impl Acceptor {
             success: true,
             message_id,
             status: MessageStatus::Accepted.as_str().to_owned(),
-            to: command.draft.to.as_e164().to_owned(),
+            to: command.draft.to.as_str().to_owned(),
             from: whatsapp.display_phone_number.clone(),
             tenant_id: command.tenant.clone(),
             conversation_id: conversation,
@@ -221,7 +227,7 @@ impl Writer {
                 phone_number_id: self.phone_number_id,
                 from_number: self.answer.from.clone(),
                 recipient: self.answer.to.clone(),
-                type_: draft.content.type_name(),
+                type_: draft.content.type_name().to_owned(),
                 content: content.clone(),
                 reply_to: draft.reply_to,
                 status: MessageStatus::Accepted.as_str(),

@@ -12,10 +12,10 @@ use portal_db::{Db, DbError, Tx};
 use portal_events::{RelayWaker, catalogue::MessageError};
 use portal_service_kit::telemetry::propagation;
 use portal_tenant_client::{SendingProfile, TenantClient, TenantClientError, TenantStatus};
-use portal_types::{PhoneNumber, TenantId};
+use portal_types::TenantId;
 use portal_vault::{Vault, VaultError, places};
 use portal_whatsapp::{
-    Accepted, Content, GraphClient, OutboundMessage, Outcome, RecipientType, SendError,
+    Accepted, Content, GraphClient, OutboundMessage, Outcome, Recipient, RecipientType, SendError,
     callback::{CallbackData, CallbackKey},
 };
 use secrecy::SecretString;
@@ -280,7 +280,7 @@ impl Deliverer {
         let content: Content = serde_json::from_value(content)
             .map_err(|_unreadable| "The stored content cannot be read")?;
         Ok(OutboundMessage {
-            to: PhoneNumber::parse(&message.recipient)
+            to: Recipient::parse(&message.recipient)
                 .map_err(|_invalid| "The stored recipient cannot be read")?,
             recipient_type: RecipientType::Individual,
             context: message.reply_to.clone(),

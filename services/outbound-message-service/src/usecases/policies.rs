@@ -39,7 +39,6 @@ impl Policies {
     }
 
     /// The tenant's choices, at most seconds old.
-    #[expect(dead_code, reason = "acceptance and delivery are about to ask")]
     pub(crate) async fn of(&self, tenant: &TenantId) -> Result<Arc<SendingPolicy>, DbError> {
         if let Some(policy) = self.known.get(tenant).await {
             return Ok(policy);

@@ -196,10 +196,16 @@ impl World {
     }
 
     pub(crate) async fn post(&self, token: &str, body: &Value) -> (StatusCode, Value) {
-        let request = self
-            .http
-            .post(format!("{}/api/messages/send", self.url))
-            .json(body);
+        self.post_to("/api/messages/send", token, body).await
+    }
+
+    pub(crate) async fn post_to(
+        &self,
+        path: &str,
+        token: &str,
+        body: &Value,
+    ) -> (StatusCode, Value) {
+        let request = self.http.post(format!("{}{path}", self.url)).json(body);
         answer(request.bearer_auth(token)).await
     }
 

@@ -281,8 +281,15 @@ pub(crate) const DOORS: &[Door] = &[
         SUPERVISORS_AND_KEYS,
     ),
     (Messages, "put", "/api/messages/policy", ADMINS),
+    (Messages, "post", "/api/messages", PEOPLE_AND_KEYS),
     (Messages, "post", "/api/messages/send", PEOPLE_AND_KEYS),
     (Messages, "post", "/api/messages/upload", PEOPLE_AND_KEYS),
+    (
+        Messages,
+        "post",
+        "/api/messages/send/template",
+        PEOPLE_AND_KEYS,
+    ),
     (
         Messages,
         "get",
