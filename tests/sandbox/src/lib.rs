@@ -292,7 +292,7 @@ impl Sandbox {
     }
 
     /// Changes a template given by id or name, with its webhooks; how many versions it had.
-    pub fn change_template(&self, which: &str, change: TemplateChange) -> usize {
+    pub fn change_template(&self, which: &str, change: &TemplateChange) -> usize {
         control::change_template(&self.state, which, change)
     }
 

@@ -194,14 +194,14 @@ pub struct TemplateChange {
 }
 
 pub(super) fn template(state: &Arc<State>, which: &str, call: &Call) -> Answer {
-    match change_template(state, which, parse(call)?) {
+    match change_template(state, which, &parse(call)?) {
         0 => Err(Refused::unknown("template")),
         count => Ok(json!({"changed": count})),
     }
 }
 
 /// Changes a template given by id or name; how many language versions it had.
-pub(crate) fn change_template(state: &Arc<State>, which: &str, change: TemplateChange) -> usize {
+pub(crate) fn change_template(state: &Arc<State>, which: &str, change: &TemplateChange) -> usize {
     let waba_id = change.waba_id.as_deref().unwrap_or(seed::ACME_WABA_ID);
     let mut hooks = Vec::new();
     let mut count = 0;
@@ -214,7 +214,7 @@ pub(crate) fn change_template(state: &Arc<State>, which: &str, change: TemplateC
                 .is_none_or(|language| *language == template.language);
         if by_name || template.id == which {
             count += 1;
-            for (field, value) in apply(template, &change) {
+            for (field, value) in apply(template, change) {
                 hooks.push((template.waba_id.clone(), field, value));
             }
         }

@@ -42,7 +42,7 @@ pub(crate) async fn handle(state: &Arc<State>, call: &Call) -> Reply {
     let answer = match (call.method.as_str(), segments.as_slice()) {
         ("GET", []) => return Reply::html(200, INDEX.to_owned()),
         ("GET", ["health"] | ["health", "ready" | "live"]) => Ok(json!({"status": "ok"})),
-        ("GET", ["journal", "sends"]) => sends(state, call),
+        ("GET", ["journal", "sends"]) => Ok(sends(state, call)),
         ("GET", ["journal"]) => match journal(state, call) {
             Ok(page) => return Reply::json(200, &page),
             Err(refused) => Err(refused),
@@ -92,7 +92,7 @@ fn as_list<S: Serializer>(entries: &[Arc<Entry>], serializer: S) -> Result<S::Ok
 /// Sends in one answer when the caller names no limit.
 const SENDS: usize = 100_000;
 
-fn sends(state: &Arc<State>, call: &Call) -> Answer {
+fn sends(state: &Arc<State>, call: &Call) -> Value {
     let number = |name: &str| call.query(name).and_then(|text| text.parse::<u64>().ok());
     let after = number("after").unwrap_or(0);
     let limit = number("limit").and_then(|limit| usize::try_from(limit).ok());
@@ -106,7 +106,7 @@ fn sends(state: &Arc<State>, call: &Call) -> Answer {
         },
         limit.unwrap_or(SENDS),
     );
-    Ok(json!({"total": found.len(), "sends": found}))
+    json!({"total": found.len(), "sends": found})
 }
 
 fn journal(state: &Arc<State>, call: &Call) -> Result<Page, Refused> {

@@ -168,9 +168,9 @@ async fn outside_the_window_free_form_fails_and_templates_do_not() {
 async fn templates_change_with_webhooks() {
     let sandbox = start();
     let receiver = Receiver::of(&sandbox);
-    let change = |change: TemplateChange| sandbox.change_template("feedback", change);
+    let change = |change: TemplateChange| sandbox.change_template("feedback", &change);
     assert_eq!(
-        sandbox.change_template("nothing", TemplateChange::default()),
+        sandbox.change_template("nothing", &TemplateChange::default()),
         0
     );
     let text = |text: &str| Some(text.to_owned());

@@ -138,21 +138,31 @@ async fn every_kind_of_template_can_be_sent() {
     sandbox.stop().await;
 }
 
-#[tokio::test]
-async fn sends_that_do_not_fit_are_refused() {
-    let sandbox = start();
+/// Bodies, HTTP status, code.
+fn bad() -> Vec<(Value, u16, u32)> {
+    let mut rows = bad_states();
+    rows.extend(bad_parameters());
+    rows
+}
+
+fn bad_states() -> Vec<(Value, u16, u32)> {
     let mut german = send("order_update", &json!([]));
     german["template"]["language"]["code"] = json!("en");
-    let mut by_user = send("login_code", &json!([texts("body", &["1"]), url(0, "1")]));
-    by_user["recipient"] = json!("US.1349");
-    by_user.as_object_mut().unwrap().remove("to");
-    let table = [
+    vec![
         (send("nothing", &json!([])), 404, 132_001),
         (german, 404, 132_001),
         (send("rejected_promo", &json!([])), 404, 132_001),
         (send("pending_review", &json!([])), 404, 132_001),
         (send("paused_promo", &json!([])), 400, 132_015),
         (send("disabled_promo", &json!([])), 400, 132_016),
+    ]
+}
+
+fn bad_parameters() -> Vec<(Value, u16, u32)> {
+    let mut by_user = send("login_code", &json!([texts("body", &["1"]), url(0, "1")]));
+    by_user["recipient"] = json!("US.1349");
+    by_user.as_object_mut().unwrap().remove("to");
+    vec![
         (send("order_update", &json!([])), 400, 132_000),
         (
             send("order_update", &json!([texts("body", &["1"])])),
@@ -220,8 +230,13 @@ async fn sends_that_do_not_fit_are_refused() {
             132_000,
         ),
         (by_user, 400, 131_062),
-    ];
-    for (body, status, code) in table {
+    ]
+}
+
+#[tokio::test]
+async fn sends_that_do_not_fit_are_refused() {
+    let sandbox = start();
+    for (body, status, code) in bad() {
         let answer = post_message(&sandbox, &body).await.unwrap();
         let answer = expect_json(answer, status).await;
         assert_eq!(answer["error"]["code"], code, "{body}: {answer}");

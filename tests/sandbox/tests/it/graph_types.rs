@@ -37,7 +37,7 @@ fn flow(change: &[(&str, Value)]) -> Value {
     interactive("flow", &json!({"name": "flow", "parameters": parameters}))
 }
 
-fn card(name: Value) -> Value {
+fn card(name: &Value) -> Value {
     message(
         "contacts",
         json!([{"name": name, "phones": [{"phone": "+1", "type": "WORK"}]}]),
@@ -83,7 +83,7 @@ fn good() -> Vec<Value> {
             "location",
             json!({"latitude": "37.75", "longitude": -122.4, "name": "N"}),
         ),
-        card(json!({"formatted_name": "Ada L", "first_name": "Ada"})),
+        card(&json!({"formatted_name": "Ada L", "first_name": "Ada"})),
         message("reaction", json!({"message_id": "wamid.x", "emoji": "👍"})),
         message("reaction", json!({"message_id": "wamid.x", "emoji": ""})),
         with_header,
@@ -190,7 +190,11 @@ fn bad_media() -> Vec<(Value, u32, &'static str)> {
             "latitude",
         ),
         (message("contacts", many), 131_009, "Max count: 5"),
-        (card(json!({"formatted_name": "Ada"})), 131_009, "name part"),
+        (
+            card(&json!({"formatted_name": "Ada"})),
+            131_009,
+            "name part",
+        ),
         (
             message("reaction", json!({"message_id": "x", "emoji": "👍"})),
             131_009,

@@ -158,8 +158,8 @@ pub(crate) fn create(
     }
     let mut template = Template::new(waba_id, name, language, category);
     template.components = components;
-    template.status = "PENDING".to_owned();
-    template.quality = "UNKNOWN".to_owned();
+    "PENDING".clone_into(&mut template.status);
+    "UNKNOWN".clone_into(&mut template.quality);
     if let Some(format) = text(&body, "parameter_format") {
         template.parameter_format = format.to_uppercase();
     }
@@ -190,9 +190,9 @@ pub(crate) fn edit(
         template.components = body["components"].clone();
     }
     if let Some(category) = text(&body, "category") {
-        template.category = category.to_owned();
+        category.clone_into(&mut template.category);
     }
-    template.status = "PENDING".to_owned();
+    "PENDING".clone_into(&mut template.status);
     template.touch();
     Some(Ok(Reply::json(200, &json!({"success": true}))))
 }

@@ -96,9 +96,8 @@ fn texts(shelf: &mut Shelf<'_>) {
             {"param_name": "day", "example": "Monday"},
             {"param_name": "hour", "example": "10:00"}]}},
     ]);
-    shelf
-        .add("appointment_reminder", "en_US", "UTILITY", named)
-        .parameter_format = "NAMED".to_owned();
+    let reminder = shelf.add("appointment_reminder", "en_US", "UTILITY", named);
+    "NAMED".clone_into(&mut reminder.parameter_format);
     // So long that few characters are left for the parameter.
     let long = format!("{} {{{{1}}}} end.", "x".repeat(1000));
     shelf.add(
@@ -212,16 +211,16 @@ fn marketing(shelf: &mut Shelf<'_>) {
 fn not_sendable(shelf: &mut Shelf<'_>) {
     let plain = || json!([body("Nobody should get this.", &[])]);
     let paused = shelf.add("paused_promo", "en_US", "MARKETING", plain());
-    paused.status = "PAUSED".to_owned();
-    paused.quality = "RED".to_owned();
+    "PAUSED".clone_into(&mut paused.status);
+    "RED".clone_into(&mut paused.quality);
     let rejected = shelf.add("rejected_promo", "en_US", "MARKETING", plain());
-    rejected.status = "REJECTED".to_owned();
-    rejected.rejected_reason = "PROMOTIONAL".to_owned();
-    rejected.quality = "UNKNOWN".to_owned();
+    "REJECTED".clone_into(&mut rejected.status);
+    "PROMOTIONAL".clone_into(&mut rejected.rejected_reason);
+    "UNKNOWN".clone_into(&mut rejected.quality);
     let pending = shelf.add("pending_review", "en_US", "UTILITY", plain());
-    pending.status = "PENDING".to_owned();
-    pending.quality = "UNKNOWN".to_owned();
+    "PENDING".clone_into(&mut pending.status);
+    "UNKNOWN".clone_into(&mut pending.quality);
     let disabled = shelf.add("disabled_promo", "en_US", "MARKETING", plain());
-    disabled.status = "DISABLED".to_owned();
-    disabled.quality = "RED".to_owned();
+    "DISABLED".clone_into(&mut disabled.status);
+    "RED".clone_into(&mut disabled.quality);
 }

@@ -145,23 +145,41 @@ fn requests(due: &[Waiting], batch: Batch) -> Vec<Vec<&Waiting>> {
         .collect()
 }
 
+/// What one number has to tell.
+#[derive(Default)]
+struct Change {
+    digits: String,
+    statuses: Vec<Value>,
+    contacts: Vec<Value>,
+}
+
 fn send(state: &Arc<State>, request: &[&Waiting]) {
     let version = state.settings().webhook.payload;
-    // Account, number: statuses and contacts.
-    let mut changes: BTreeMap<(&str, &str), (String, Vec<Value>, Vec<Value>)> = BTreeMap::new();
+    // By account and number.
+    let mut changes: BTreeMap<(&str, &str), Change> = BTreeMap::new();
     for waiting in request {
         let accepted = &waiting.accepted;
-        let (_, statuses, contacts) = changes
+        let change = changes
             .entry((&accepted.waba_id, &accepted.phone.id))
-            .or_insert_with(|| (accepted.phone.digits(), Vec::new(), Vec::new()));
-        statuses.push(payload::status_object(accepted, waiting.status, version));
+            .or_insert_with(|| Change {
+                digits: accepted.phone.digits(),
+                ..Change::default()
+            });
+        change
+            .statuses
+            .push(payload::status_object(accepted, waiting.status, version));
         if !matches!(waiting.status, Status::Failed(_)) {
-            contacts.push(payload::contact(&accepted.recipient));
+            change.contacts.push(payload::contact(&accepted.recipient));
         }
     }
     let mut entries: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
-    for ((waba_id, number), (digits, statuses, contacts)) in changes {
-        let value = payload::value_of(&digits, number, statuses, Some(contacts));
+    for ((waba_id, number), change) in changes {
+        let value = payload::value_of(
+            &change.digits,
+            number,
+            &change.statuses,
+            Some(change.contacts),
+        );
         entries
             .entry(waba_id)
             .or_default()

@@ -44,7 +44,7 @@ pub(super) fn payload(accepted: &Accepted, statuses: &[Status], version: Payload
     let value = value_of(
         &accepted.phone.digits(),
         &accepted.phone.id,
-        objects,
+        &objects,
         contacts,
     );
     envelope(&accepted.waba_id, "messages", &value)
@@ -54,7 +54,7 @@ pub(super) fn payload(accepted: &Accepted, statuses: &[Status], version: Payload
 pub(super) fn value_of(
     digits: &str,
     phone_number_id: &str,
-    statuses: Vec<Value>,
+    statuses: &[Value],
     contacts: Option<Vec<Value>>,
 ) -> Value {
     let mut value = json!({
