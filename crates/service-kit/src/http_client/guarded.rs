@@ -171,7 +171,7 @@ fn is_within(networks: &[IpNet], ip: IpAddr) -> bool {
 
 /// Networks that lead to nobody's public service (IANA special-purpose address registry).
 const NOT_PUBLIC_V4: [(Ipv4Addr, u8); 15] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(100, 64, 0, 0), 10), // carriers' own, and the metadata of one cloud
     (Ipv4Addr::new(127, 0, 0, 0), 8),
@@ -188,7 +188,7 @@ const NOT_PUBLIC_V4: [(Ipv4Addr, u8); 15] = [
     (Ipv4Addr::new(240, 0, 0, 0), 4),
 ];
 
-/// Within 2000::/3, outside of which nothing is public.
+/// Within `2000::/3`, outside of which nothing is public.
 const NOT_PUBLIC_V6: [(Ipv6Addr, u8); 3] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23), // among others Teredo
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
@@ -210,18 +210,16 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
 
 fn is_public_v6(ip: Ipv6Addr) -> bool {
     // Addresses that carry one of the old kind lead where that leads.
-    let [a, b, c, _, _, _, g, h] = ip.segments();
     let old = |high: u16, low: u16| {
-        let ([p, q], [r, s]) = (high.to_be_bytes(), low.to_be_bytes());
-        is_public_v4(Ipv4Addr::new(p, q, r, s))
+        let bits = (u32::from(high) << 16) | u32::from(low);
+        is_public_v4(Ipv4Addr::from_bits(bits))
     };
-    match (a, b, c) {
-        (0x64, 0xff9b, 0) => return old(g, h),
-        (0x2002, high, low) => return old(high, low),
-        _ => {}
-    }
+    let first = match ip.segments() {
+        [0x64, 0xff9b, 0, .., high, low] | [0x2002, high, low, ..] => return old(high, low),
+        [first, ..] => first,
+    };
     let within = |start: &Ipv6Addr, length: u8| Ipv6Net::new_assert(*start, length).contains(&ip);
-    a & 0xe000 == 0x2000
+    first & 0xe000 == 0x2000
         && !NOT_PUBLIC_V6
             .iter()
             .any(|(start, length)| within(start, *length))

@@ -135,7 +135,7 @@ impl<'a> Reading<'a> {
 
     async fn read(&mut self, mut form: Multipart) -> Result<(), ApiError> {
         while let Some(field) = form.next().await {
-            let mut field = field.map_err(broken)?;
+            let mut field = field.map_err(|error| broken(&error))?;
             match field.name().unwrap_or_default() {
                 "file" if self.file.is_some() => {
                     return Err(bad_field("file", "is given twice: send one file at a time"));
@@ -167,7 +167,7 @@ impl<'a> Reading<'a> {
             .and_then(file_name);
         let file = self.keeper.begin(self.tenant, self.size_hint).await?;
         let file = self.file.insert(file);
-        while let Some(bytes) = field.try_next().await.map_err(broken)? {
+        while let Some(bytes) = field.try_next().await.map_err(|error| broken(&error))? {
             file.push(&bytes, &self.claim).await?;
         }
         Ok(())
@@ -199,7 +199,7 @@ async fn text(name: &'static str, field: &mut Field) -> Result<String, ApiError>
         .bytes(MAX_TEXT_BYTES)
         .await
         .map_err(|_longer| bad_field(name, "is too long"))?
-        .map_err(broken)?;
+        .map_err(|error| broken(&error))?;
     String::from_utf8(bytes.to_vec())
         .ok()
         .filter(|text| !text.contains('\0'))
@@ -212,7 +212,7 @@ fn bad_field(field: &str, message: &str) -> ApiError {
     ApiError::validation(&errors)
 }
 
-fn broken(error: actix_multipart::MultipartError) -> ApiError {
+fn broken(error: &actix_multipart::MultipartError) -> ApiError {
     ApiError::bad_request(
         "FORM_BROKEN",
         "The form is not multipart/form-data as RFC 7578 has it, or broke off; send it again",

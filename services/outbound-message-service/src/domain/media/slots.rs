@@ -63,15 +63,15 @@ impl Slot<'_> {
 /// All places of a message's content (as it is stored and as Meta gets it) that have a file.
 pub(crate) fn slots(content: &mut Value) -> Vec<Slot<'_>> {
     let mut found = Vec::new();
-    collect(content, String::new(), &mut found);
+    collect(content, "", &mut found);
     found
 }
 
-fn collect<'a>(value: &'a mut Value, path: String, found: &mut Vec<Slot<'a>>) {
+fn collect<'a>(value: &'a mut Value, path: &str, found: &mut Vec<Slot<'a>>) {
     match value {
         Value::Array(items) => {
             for (index, item) in items.iter_mut().enumerate() {
-                collect(item, format!("{path}[{index}]"), found);
+                collect(item, &format!("{path}[{index}]"), found);
             }
         }
         Value::Object(members) => {
@@ -84,7 +84,7 @@ fn collect<'a>(value: &'a mut Value, path: String, found: &mut Vec<Slot<'a>>) {
                 match (name.parse::<MediaKind>(), member) {
                     (Ok(kind), Value::Object(object)) => found.push(Slot { path, kind, object }),
                     (Err(_), member) if ABOVE.contains(&name.as_str()) => {
-                        collect(member, path, found);
+                        collect(member, &path, found);
                     }
                     _ => {}
                 }

@@ -29,8 +29,8 @@ fn ogg(codec: &[u8], channels: u8) -> Vec<u8> {
     file
 }
 
-fn ftyp(brand: &[u8; 4]) -> Vec<u8> {
-    [b"\0\0\0\x18ftyp".as_slice(), brand, b"\0\0\0\0isommp42"].concat()
+fn ftyp(brand: [u8; 4]) -> Vec<u8> {
+    [b"\0\0\0\x18ftyp".as_slice(), &brand, b"\0\0\0\0isommp42"].concat()
 }
 
 #[test]
@@ -47,10 +47,10 @@ fn content_tells_the_type() {
             Some("audio/ogg; codecs=opus"),
             "audio/ogg",
         ),
-        (ftyp(b"isom"), None, "video/mp4"),
-        (ftyp(b"mp42"), Some("audio/mp4"), "audio/mp4"),
-        (ftyp(b"M4A "), None, "audio/mp4"),
-        (ftyp(b"3gp5"), None, "video/3gpp"),
+        (ftyp(*b"isom"), None, "video/mp4"),
+        (ftyp(*b"mp42"), Some("audio/mp4"), "audio/mp4"),
+        (ftyp(*b"M4A "), None, "audio/mp4"),
+        (ftyp(*b"3gp5"), None, "video/3gpp"),
         (b"ID3\x03\0\0\0".to_vec(), None, "audio/mpeg"),
         (
             b"%PDF-1.7\n".to_vec(),
@@ -106,7 +106,7 @@ fn what_whatsapp_does_not_take_is_refused() {
         webp(300, false),
         ogg(b"\x01vorbis\0", 1),
         ogg(b"OpusHead", 2),
-        ftyp(b"isom")[..8].to_vec(),
+        ftyp(*b"isom")[..8].to_vec(),
     ] {
         assert!(of(&head, None).is_err(), "{head:?}");
     }
@@ -118,7 +118,7 @@ fn limits_follow_the_kind() {
         (webp(512, false), 100 * 1024),
         (webp(512, true), 500 * 1024),
         (png(8, 2), 5 * 1024 * 1024),
-        (ftyp(b"isom"), 16 * 1024 * 1024),
+        (ftyp(*b"isom"), 16 * 1024 * 1024),
         (b"%PDF-1.7".to_vec(), 100 * 1024 * 1024),
     ];
     for (head, limit) in table {
@@ -130,7 +130,7 @@ proptest! {
     #[test]
     fn any_bytes_are_judged_without_panic(
         start in prop::sample::select(vec![
-            b"".to_vec(), webp(512, true), png(8, 2), ogg(b"OpusHead", 1), ftyp(b"isom"),
+            b"".to_vec(), webp(512, true), png(8, 2), ogg(b"OpusHead", 1), ftyp(*b"isom"),
             b"PK\x03\x04".to_vec(), b"RIFF".to_vec(),
         ]),
         cut in 0_usize..40,
