@@ -15,6 +15,7 @@ mod authentication;
 mod crash;
 mod deliver;
 mod media;
+mod media_sending;
 mod message_types;
 mod openapi;
 mod operations;

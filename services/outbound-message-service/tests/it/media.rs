@@ -1,5 +1,6 @@
 //! Files: what is kept, what is refused, and whose they are.
 
+use base64::Engine as _;
 use portal_test_harness::ServiceRole;
 use reqwest::{
     StatusCode,
@@ -252,14 +253,22 @@ async fn a_file_that_came_in_is_the_tenants_alone() {
     let world = World::start().await;
     let (acme, globex) = (world.sisters.token("acme"), world.sisters.token("globex"));
     let content = png(300_000);
-    let id = at_meta(&world, content.clone()).await;
-    let unseen = world.media(reqwest::Method::GET, &acme, &id).await;
-    assert_eq!(
-        unseen.status(),
-        StatusCode::NOT_FOUND,
-        "no message brought it"
-    );
-    came_in(&world, &id, "now()");
+    let photo = portal_sandbox::InboundMedia {
+        mime_type: "image/png".to_owned(),
+        body_base64: Some(base64::engine::general_purpose::STANDARD.encode(&content)),
+        size: 0,
+    };
+    let photo = portal_sandbox::Inbound {
+        kind: "image".to_owned(),
+        media: Some(photo),
+        ..portal_sandbox::Inbound::default()
+    };
+    let id = world.sandbox.receive(photo).unwrap().media_id.unwrap();
+    portal_test_harness::eventually("the message to be here", async || {
+        let sql = "SELECT media_id FROM inbound_messages";
+        (world.db.query(sql) == [id.as_str()]).then_some(())
+    })
+    .await;
 
     let answer = world.media(reqwest::Method::GET, &acme, &id).await;
     assert_eq!(answer.status(), StatusCode::OK);
@@ -277,29 +286,9 @@ async fn a_file_that_came_in_is_the_tenants_alone() {
         let gone = world.media(reqwest::Method::GET, &acme, id).await;
         assert_eq!(gone.status(), StatusCode::GONE, "{id}");
     }
+    // Of an id that no message brought nothing is asked.
     let wild = world.media(reqwest::Method::GET, &acme, "..%2Fme").await;
     assert_eq!(wild.status(), StatusCode::NOT_FOUND);
-}
-
-/// Puts a file at the sandbox as acme's number has it.
-async fn at_meta(world: &World, content: Vec<u8>) -> String {
-    let number = portal_sandbox::seed::ACME_PHONE_NUMBER_ID;
-    let form = Form::new()
-        .text("messaging_product", "whatsapp")
-        .text("type", "image/png")
-        .part("file", Part::bytes(content).mime_str("image/png").unwrap());
-    let answer: Value = world
-        .http
-        .post(format!("{}/v25.0/{number}/media", world.sandbox.base_url()))
-        .bearer_auth(portal_sandbox::seed::ACME_TOKEN)
-        .multipart(form)
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
-    answer["id"].as_str().unwrap().to_owned()
 }
 
 fn came_in(world: &World, id: &str, sent_at: &str) {
