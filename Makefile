@@ -27,7 +27,7 @@ test: ## all tests on servers of their own (ARGS="-p portal-db" narrows)
 	@deploy/local/test.sh run $(ARGS)
 
 .PHONY: bench
-bench: ## what it costs to know who calls, in a release build (report in target/bench-report.md)
+bench: ## what it costs and how fast it is, in a release build (reports in target/bench-*.md)
 	@deploy/local/test.sh bench $(ARGS)
 
 .PHONY: servers
