@@ -10,12 +10,14 @@ pub mod audit;
 mod error;
 pub mod inbox;
 pub mod outbox;
+mod over_rows;
 mod pattern;
 mod pool;
 mod schema_state;
 mod scope;
 
 pub use error::DbError;
+pub use over_rows::{Column, OverRows};
 pub use pattern::containing;
 pub use pool::{Db, DbOptions, Tx};
 pub use schema_state::SchemaState;

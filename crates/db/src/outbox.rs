@@ -1,11 +1,13 @@
 //! The outbox: what a transaction has to tell, committed with it and published afterwards.
 
+use std::borrow::Borrow;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use portal_db_schema::schema::{outbox_events, relay_leases};
 use uuid::Uuid;
 
-use crate::{DbError, Tx};
+use crate::{DbError, OverRows, Tx};
 
 /// A message to be published.
 #[derive(Debug, Clone, Insertable)]
@@ -29,11 +31,34 @@ pub struct NewOutboxEvent {
     pub traceparent: Option<String>,
 }
 
-/// Adds messages to the transaction.
-pub fn append(tx: &mut Tx<'_>, events: &[NewOutboxEvent]) -> Result<(), DbError> {
-    diesel::insert_into(outbox_events::table)
-        .values(events)
-        .execute(tx.conn())?;
+/// Adds messages to the transaction, in this order.
+pub fn append<E: Borrow<NewOutboxEvent>>(tx: &mut Tx<'_>, events: &[E]) -> Result<(), DbError> {
+    fn column<E: Borrow<NewOutboxEvent>, V>(
+        events: &[E],
+        of: impl Fn(&NewOutboxEvent) -> V,
+    ) -> Vec<V> {
+        events.iter().map(|event| of(event.borrow())).collect()
+    }
+    if events.is_empty() {
+        return Ok(());
+    }
+    OverRows::new(
+        "INSERT INTO outbox_events (event_id, service, tenant_id, exchange, routing_key, subject, \
+             payload, traceparent) \
+         SELECT e.event_id, e.service, e.tenant_id, e.exchange, e.routing_key, e.subject, \
+             e.payload::jsonb, e.traceparent FROM",
+        " WITH ORDINALITY AS e (event_id, service, tenant_id, exchange, routing_key, subject, \
+             payload, traceparent, n) ORDER BY e.n",
+    )
+    .column(column(events, |event| event.event_id))
+    .column(column(events, |event| event.service.to_owned()))
+    .column(column(events, |event| event.tenant_id.clone()))
+    .column(column(events, |event| event.exchange.to_owned()))
+    .column(column(events, |event| event.routing_key.clone()))
+    .column(column(events, |event| event.subject.clone()))
+    .column(column(events, |event| event.payload.to_string()))
+    .column(column(events, |event| event.traceparent.clone()))
+    .execute(tx.conn())?;
     Ok(())
 }
 

@@ -35,6 +35,8 @@ pub enum CrossTenantPath {
     WebhookRouter,
     /// Finds messages that are due (outbound-message-service).
     DeliverySweeper,
+    /// Writes accepted messages of several tenants in one transaction (outbound-message-service).
+    MessageAcceptor,
     /// Finds tenants whose people are to be synced (agent-portal-service).
     UserSyncScheduler,
     /// Finds `WhatsApp` accounts whose templates or token are to be looked at
@@ -53,6 +55,7 @@ impl CrossTenantPath {
             Self::SessionSweeper => "session_sweeper",
             Self::WebhookRouter => "webhook_router",
             Self::DeliverySweeper => "delivery_sweeper",
+            Self::MessageAcceptor => "message_acceptor",
             Self::UserSyncScheduler => "user_sync_scheduler",
             Self::AccountScheduler => "account_scheduler",
             Self::ApiKeyDirectory => "api_key_directory",

@@ -28,11 +28,14 @@ use crate::{
         SOURCE,
         consumers::{self, DeliverHints, ResumeTenant},
     },
-    jobs, routes,
+    jobs::{self, BacklogCensus},
+    routes,
     state::{AppState, WebhookDoor},
     usecases::{
+        accept_batch::{BatchLimits, BatchQueue, BatchWriter},
         accept_message::Acceptor,
         account::Accounts,
+        admission::{Admission, BacklogLimits},
         deliver_lane::Deliverer,
         media::{
             bring::{MediaDesk, MediaDeskParts},
@@ -41,6 +44,7 @@ use crate::{
             links::Links,
         },
         policies::Policies,
+        preflight::Preflight,
         sweep::Sweeper,
         templates::{TemplateMemory, Templates, sync::TemplateSync},
         token_health::TokenHealth,
@@ -60,6 +64,7 @@ pub struct App {
     server: Server,
     addr: SocketAddr,
     workers: Workers,
+    writer: BatchWriter,
     shutdown: Shutdown,
     telemetry: Telemetry,
     grace: Duration,
@@ -76,6 +81,7 @@ struct Workers {
     media: MediaSection,
     webhook_arrived: Arc<Notify>,
     accounts: Option<jobs::accounts::AccountJobs>,
+    census: BacklogCensus,
 }
 
 impl App {
@@ -89,7 +95,8 @@ impl App {
             .backing
             .health(env!("CARGO_PKG_VERSION"), &shutdown)
             .build();
-        let state = web::Data::new(parts.state(settings));
+        let (queue, writer) = parts.batches(settings);
+        let state = web::Data::new(parts.state(settings, queue));
         let options = ServerOptions {
             http: settings.http.clone(),
             health,
@@ -111,6 +118,7 @@ impl App {
             addr: server.addr(),
             server,
             workers: parts.workers(settings),
+            writer,
             shutdown,
             telemetry,
             grace: settings.http.shutdown_grace() + settings.graph_timeout(),
@@ -130,6 +138,12 @@ impl App {
         tasks.spawn("http", {
             let stop = stop.clone();
             async move { Ok(server.run(stop).await?) }
+        });
+        // It ends by itself, after the last request.
+        let writer = self.writer;
+        tasks.spawn("acceptance", async move {
+            writer.run().await;
+            Ok(())
         });
         let workers = self.workers;
         let inner = tasks.clone();
@@ -151,6 +165,11 @@ impl Workers {
         let stop = shutdown.soft();
         spawn_loop(tasks, "relay", self.relay.run(stop.clone()));
         spawn_loop(tasks, "consumers", self.consumers.run(stop.clone()));
+        spawn_loop(
+            tasks,
+            "backlog",
+            jobs::count_backlog(self.census, stop.clone()),
+        );
         if let Some(sweeper) = self.sweeper {
             spawn_loop(
                 tasks,
@@ -189,6 +208,7 @@ struct Parts {
     webhook_arrived: Arc<Notify>,
     templates: Templates,
     token_due: Arc<Notify>,
+    admission: Arc<Admission>,
 }
 
 impl Parts {
@@ -248,6 +268,10 @@ impl Parts {
             internal_http,
             sweep_now: Arc::new(Notify::new()),
             webhook_arrived: Arc::new(Notify::new()),
+            admission: Arc::new(Admission::new(BacklogLimits {
+                tenant: settings.acceptance.tenant_backlog,
+                all: settings.acceptance.total_backlog,
+            })),
         })
     }
 
@@ -271,16 +295,29 @@ impl Parts {
             .build()
     }
 
-    fn state(&self, settings: &Settings) -> AppState {
+    fn batches(&self, settings: &Settings) -> (BatchQueue, BatchWriter) {
+        let acceptance = &settings.acceptance;
+        let limits = BatchLimits {
+            queue: acceptance.queue,
+            writers: acceptance.writers,
+            rows: acceptance.batch,
+            patience: Duration::from_millis(acceptance.patience_ms),
+        };
+        BatchWriter::new(self.backing.db.clone(), self.backing.waker.clone(), limits)
+    }
+
+    fn state(&self, settings: &Settings, queue: BatchQueue) -> AppState {
         let policies = Policies::new(self.backing.db.clone());
         AppState {
             db: self.backing.db.clone(),
             acceptor: Acceptor {
-                db: self.backing.db.clone(),
-                tenants: self.tenants.clone(),
-                policies: policies.clone(),
-                relay: self.backing.waker.clone(),
-                media: self.media.clone(),
+                preflight: Preflight {
+                    tenants: self.tenants.clone(),
+                    policies: policies.clone(),
+                    media: self.media.clone(),
+                },
+                admission: Arc::clone(&self.admission),
+                queue,
                 time_to_live: seconds(settings.delivery.time_to_live_seconds),
                 idempotency_window: seconds(settings.idempotency.window_seconds),
                 content_in_events: settings.events.include_content,
@@ -376,6 +413,7 @@ impl Parts {
                 ),
             },
         });
+        let db = self.backing.db.clone();
         Workers {
             relay: self.backing.relay(SOURCE.role),
             db: self.backing.db,
@@ -386,6 +424,11 @@ impl Parts {
             media: settings.media.clone(),
             webhook_arrived: self.webhook_arrived,
             accounts,
+            census: BacklogCensus {
+                db,
+                admission: self.admission,
+                interval: Duration::from_millis(settings.acceptance.count_every_ms),
+            },
         }
     }
 

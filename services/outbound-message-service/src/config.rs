@@ -44,6 +44,8 @@ pub struct Settings {
     pub webhooks: WebhooksSection,
     /// Templates and tokens of tenants' accounts.
     pub templates: TemplatesSection,
+    /// Taking messages.
+    pub acceptance: AcceptanceSection,
     /// Idempotency keys.
     pub idempotency: IdempotencySection,
     /// Published events.
@@ -194,6 +196,26 @@ pub struct TemplatesSection {
     pub token_interval_seconds: u32,
 }
 
+/// Taking messages.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptanceSection {
+    /// Requests that may wait for their commit.
+    pub queue: usize,
+    /// Transactions at the same time.
+    pub writers: usize,
+    /// Messages of one transaction.
+    pub batch: usize,
+    /// How long a request may wait for its commit to begin.
+    pub patience_ms: u64,
+    /// Messages of a tenant that may wait to be sent.
+    pub tenant_backlog: u64,
+    /// Messages of all tenants that may wait to be sent.
+    pub total_backlog: u64,
+    /// How often what waits is counted.
+    pub count_every_ms: u64,
+}
+
 /// Idempotency keys.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -264,10 +286,11 @@ impl Validate for Settings {
         ] {
             problems.require_within(key, value.into(), 60..=86_400);
         }
+        problems.section("acceptance", &self.acceptance);
         problems.require_within(
             "idempotency.window_seconds",
             self.idempotency.window_seconds.into(),
-            60..=2_592_000,
+            86_400..=2_592_000,
         );
         let lease_ms = u64::from(self.delivery.lease_seconds) * 1000;
         if lease_ms <= self.meta.timeout_ms {
@@ -314,6 +337,18 @@ impl Validate for MediaSection {
             );
         }
         problems.require_within("keep_days", self.keep_days.into(), 1..=3650);
+    }
+}
+
+impl Validate for AcceptanceSection {
+    fn validate(&self, problems: &mut Problems) {
+        problems.require_within("queue", self.queue as u64, 1..=1_000_000);
+        problems.require_within("writers", self.writers as u64, 1..=16);
+        problems.require_within("batch", self.batch as u64, 1..=10_000);
+        problems.require_within("patience_ms", self.patience_ms, 1..=60_000);
+        problems.require_within("tenant_backlog", self.tenant_backlog, 1..=u64::MAX);
+        problems.require_within("total_backlog", self.total_backlog, 1..=u64::MAX);
+        problems.require_within("count_every_ms", self.count_every_ms, 10..=60_000);
     }
 }
 

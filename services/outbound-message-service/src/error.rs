@@ -1,6 +1,6 @@
 //! The only map from what went wrong to what a caller is told.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::http::StatusCode;
 use chrono::Utc;
@@ -13,8 +13,10 @@ use serde_json::json;
 use crate::{
     domain::media::TypeRefusal,
     usecases::{
+        accept_batch::BatchError,
         accept_message::AcceptError,
         account::AccountError,
+        admission::Overload,
         media::{inbound::InboundError, keep::KeepError},
         templates::TemplatesError,
     },
@@ -22,6 +24,8 @@ use crate::{
 
 /// When a caller may try again after something of ours was away.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// When a caller may try again after too much waited.
+const RETRY_WHEN_DRAINED: Duration = Duration::from_secs(10);
 
 /// Front ends match on this sentence.
 pub(crate) const WHATSAPP_NOT_CONFIGURED: &str = "WhatsApp not configured for your organization. \
@@ -51,6 +55,28 @@ impl From<AcceptError> for ApiError {
                 "IDEMPOTENCY_KEY_REUSED",
                 "This Idempotency-Key was used for another request; use a new key for a new message",
             ),
+            AcceptError::WindowClosed(expired_at) => Self::conflict(
+                "WINDOW_CLOSED",
+                "The contact has not written within 24 hours: only a template can be sent now",
+            )
+            .with_details(json!({ "window_expired_at": expired_at })),
+            AcceptError::Overloaded(Overload::Tenant) => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "TENANT_BACKLOG_FULL",
+                "Too many messages of your organization wait to be sent; nothing was stored, try again later",
+            )
+            .with_retry_after(RETRY_WHEN_DRAINED),
+            AcceptError::Overloaded(Overload::Everybody) => Self::unavailable(
+                "BACKLOG_FULL",
+                "Too many messages wait to be sent; nothing was stored, try again later",
+                RETRY_WHEN_DRAINED,
+            ),
+            AcceptError::Batch(BatchError::Full) => Self::unavailable(
+                "BUSY",
+                "The service has more to store than it can just now; nothing was stored, try again",
+                RETRY_AFTER,
+            ),
+            AcceptError::Batch(BatchError::Db(cause)) => from_shared(cause),
             AcceptError::Directory(cause) => directory_away(cause),
             AcceptError::Db(cause) => from_db(cause),
         }
@@ -182,6 +208,11 @@ impl From<TemplatesError> for ApiError {
 
 /// A database that is away or busy is a 503: nothing happened, and the same call may be repeated.
 pub(crate) fn from_db(error: DbError) -> ApiError {
+    from_shared(Arc::new(error))
+}
+
+/// As [`from_db`], of a failure that several callers share.
+fn from_shared(error: Arc<DbError>) -> ApiError {
     if error.is_transient() {
         ApiError::unavailable(
             "DATABASE_UNAVAILABLE",

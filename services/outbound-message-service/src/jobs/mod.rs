@@ -1,8 +1,11 @@
 //! Loops that look for work: woken by a signal and by a timer, safe on many replicas.
 
 pub(crate) mod accounts;
+mod backlog;
 
 use std::{sync::Arc, time::Duration};
+
+pub(crate) use backlog::{BacklogCensus, count_backlog};
 
 use chrono::Utc;
 use opentelemetry::{KeyValue, metrics::Gauge};

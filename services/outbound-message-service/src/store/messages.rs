@@ -1,35 +1,13 @@
 //! Messages: written at acceptance, read with their whole history.
 
 use chrono::{DateTime, Utc};
-use diesel::{dsl::now, prelude::*};
+use diesel::prelude::*;
 use portal_db::{DbError, Tx};
 use portal_db_schema::schema::{message_attempts, message_status_events, messages};
-use portal_types::{MessageId, TenantId};
+use portal_types::TenantId;
 use uuid::Uuid;
 
 use crate::domain::{MessageStatus, Source};
-
-/// A message to be accepted.
-#[derive(Insertable)]
-#[diesel(table_name = messages)]
-pub(crate) struct NewMessage {
-    pub(crate) message_id: Uuid,
-    pub(crate) tenant_id: String,
-    pub(crate) conversation_id: Uuid,
-    pub(crate) phone_number_id: String,
-    pub(crate) from_number: String,
-    pub(crate) recipient: String,
-    pub(crate) type_: String,
-    pub(crate) content: serde_json::Value,
-    pub(crate) reply_to: Option<String>,
-    pub(crate) status: &'static str,
-    pub(crate) sent_by_kind: &'static str,
-    pub(crate) sent_by: String,
-    pub(crate) request_id: Option<String>,
-    pub(crate) traceparent: Option<String>,
-    pub(crate) expires_at: DateTime<Utc>,
-    pub(crate) accepted_at: DateTime<Utc>,
-}
 
 /// A message as it stands.
 #[derive(Queryable, Selectable)]
@@ -101,6 +79,20 @@ pub(crate) struct StatusEventRow {
     pub(crate) error: Option<serde_json::Value>,
 }
 
+impl StatusEventRow {
+    /// The beginning of every history, which the message's own row tells.
+    pub(crate) fn accepted(at: DateTime<Utc>) -> Self {
+        Self {
+            status: MessageStatus::Accepted.to_string(),
+            source: Source::Api.to_string(),
+            changed_status: true,
+            occurred_at: at,
+            recorded_at: at,
+            error: None,
+        }
+    }
+}
+
 /// Something that was said about a message, to be kept.
 #[derive(Insertable)]
 #[diesel(table_name = message_status_events)]
@@ -118,22 +110,6 @@ pub(crate) struct NewStatusEvent {
 }
 
 impl NewStatusEvent {
-    /// The beginning of every message's history.
-    pub(crate) fn accepted(tenant: &TenantId, message_id: MessageId, at: DateTime<Utc>) -> Self {
-        Self {
-            status_event_id: Uuid::now_v7(),
-            tenant_id: tenant.to_string(),
-            message_id: message_id.as_uuid(),
-            status: MessageStatus::Accepted.as_str(),
-            source: Source::Api.as_str(),
-            changed_status: true,
-            occurred_at: at,
-            wamid: None,
-            error: None,
-            pricing: None,
-        }
-    }
-
     /// A status that changed the message's state just now.
     pub(crate) fn change(
         message: &MessageRow,
@@ -154,21 +130,6 @@ impl NewStatusEvent {
             pricing: None,
         }
     }
-}
-
-/// Writes a message that is due at once and that a worker is told of.
-///
-/// Due by the database's clock: by that of a host that is ahead, a quick worker would find it not
-/// due yet.
-pub(crate) fn insert(tx: &mut Tx<'_>, message: &NewMessage) -> Result<(), DbError> {
-    diesel::insert_into(messages::table)
-        .values((
-            message,
-            messages::next_attempt_at.eq(now),
-            messages::hinted_at.eq(now),
-        ))
-        .execute(tx.conn())?;
-    Ok(())
 }
 
 /// Keeps what was said; false when the same was said before.

@@ -1,6 +1,7 @@
 //! SQL, and only SQL. Every function runs in the transaction that it is given; those that look
 //! across tenants end in `_any_tenant`.
 
+pub(crate) mod acceptance;
 pub(crate) mod contacts;
 pub(crate) mod delivery;
 pub(crate) mod evidence;

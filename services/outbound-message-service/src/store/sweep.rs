@@ -81,3 +81,20 @@ pub(crate) fn list_overdue_unknown_any_tenant(
     .bind::<sql_types::BigInt, _>(limit)
     .load(tx.conn())?)
 }
+
+/// How many messages wait to be sent, by tenant.
+pub(crate) fn count_waiting_any_tenant(tx: &mut Tx<'_>) -> Result<Vec<(TenantId, u64)>, DbError> {
+    let counts: Vec<(String, i64)> = messages::table
+        .filter(messages::status.eq_any(["accepted", "sending", "retry_wait"]))
+        .group_by(messages::tenant_id)
+        .select((messages::tenant_id, diesel::dsl::count_star()))
+        .load(tx.conn())?;
+    counts
+        .into_iter()
+        .map(|(tenant, count)| {
+            let tenant = TenantId::parse(&tenant)
+                .map_err(|_invalid| DbError::Corrupt("messages.tenant_id".to_owned()))?;
+            Ok((tenant, u64::try_from(count).unwrap_or_default()))
+        })
+        .collect()
+}

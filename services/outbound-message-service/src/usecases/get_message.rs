@@ -3,7 +3,10 @@
 use portal_db::{Db, DbError};
 use portal_types::{MessageId, TenantId};
 
-use crate::store::messages::{self, AttemptRow, MessageRow, StatusEventRow};
+use crate::{
+    domain::MessageStatus,
+    store::messages::{self, AttemptRow, MessageRow, StatusEventRow},
+};
 
 /// A message with everything that happened to it.
 pub(crate) struct MessageStory {
@@ -24,7 +27,12 @@ pub(crate) async fn get_message(
             return Ok(None);
         };
         let attempts = messages::list_attempts(tx, id.as_uuid())?;
-        let history = messages::list_status_events(tx, id.as_uuid())?;
+        let mut history = messages::list_status_events(tx, id.as_uuid())?;
+        let is_told = |event: &StatusEventRow| event.status == MessageStatus::Accepted.as_str();
+        if !history.iter().any(is_told) {
+            // The row itself tells of its acceptance.
+            history.insert(0, StatusEventRow::accepted(message.accepted_at));
+        }
         Ok(Some(MessageStory {
             message,
             attempts,

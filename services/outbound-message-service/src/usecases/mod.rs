@@ -1,13 +1,16 @@
 //! What the service does, whatever the way in: HTTP, a delivery from the broker, a timer.
 
+pub(crate) mod accept_batch;
 pub(crate) mod accept_message;
 
 pub(crate) mod account;
+pub(crate) mod admission;
 pub(crate) mod change_state;
 pub(crate) mod deliver_lane;
 pub(crate) mod get_message;
 pub(crate) mod media;
 pub(crate) mod policies;
+pub(crate) mod preflight;
 pub(crate) mod read_received;
 mod record_outcome;
 pub(crate) mod sweep;

@@ -25,22 +25,10 @@ pub(crate) struct Draft {
     pub(crate) content: Content,
     pub(crate) reply_to: Option<String>,
     pub(crate) conversation_id: Option<ConversationId>,
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "acceptance is about to store it")
-    )]
     pub(crate) class: SendClass,
     /// Not before this time; at once if there is none.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "acceptance is about to store it")
-    )]
     pub(crate) send_at: Option<DateTime<Utc>>,
     /// How long it may wait from then on; as long as the type's default if there is none.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "acceptance is about to store it")
-    )]
     pub(crate) time_to_live: Option<Duration>,
 }
 

@@ -1,0 +1,79 @@
+//! What is checked before a message is stored, for every door alike.
+
+use portal_db::DbError;
+use portal_service_kit::FieldErrors;
+use portal_tenant_client::{TenantClient, TenantStatus, WhatsAppProfile};
+use portal_types::{ConversationId, TenantId};
+use portal_whatsapp::Content;
+
+use super::{accept_message::AcceptError, media::bring::MediaDesk, policies::Policies};
+use crate::domain::{Draft, conversation::conversation_id};
+
+/// What checking needs.
+#[derive(Clone)]
+pub(crate) struct Preflight {
+    pub(crate) tenants: TenantClient,
+    pub(crate) policies: Policies,
+    pub(crate) media: MediaDesk,
+}
+
+/// A message that nothing speaks against, as far as can be told without its transaction.
+pub(crate) struct Cleared {
+    /// With what the tenant sends.
+    pub(crate) whatsapp: WhatsAppProfile,
+    pub(crate) conversation: ConversationId,
+    /// The content as Meta gets it.
+    pub(crate) content: serde_json::Value,
+}
+
+impl Preflight {
+    /// Checks what does not depend on other messages.
+    pub(crate) async fn check(
+        &self,
+        tenant: &TenantId,
+        draft: &Draft,
+    ) -> Result<Cleared, AcceptError> {
+        if draft.is_raw() && !self.policies.of(tenant).await?.allow_raw {
+            return Err(AcceptError::RawNotAllowed);
+        }
+        let whatsapp = self.sender(tenant).await?;
+        let conversation = conversation_id(tenant, &whatsapp.phone_number_id, &draft.to);
+        if draft
+            .conversation_id
+            .is_some_and(|given| given != conversation)
+        {
+            let mut errors = FieldErrors::new();
+            errors.add(
+                "conversation_id",
+                "is not the conversation with this recipient: leave it out",
+            );
+            return Err(AcceptError::Invalid(errors));
+        }
+        let content = serde_json::to_value(&draft.content)
+            .map_err(|error| DbError::Other(Box::new(error)))?;
+        if !matches!(draft.content, Content::Text(_)) {
+            let files = self.media.check(tenant, content.clone()).await?;
+            if !files.is_empty() {
+                return Err(AcceptError::Invalid(files));
+            }
+        }
+        Ok(Cleared {
+            whatsapp,
+            conversation,
+            content,
+        })
+    }
+
+    /// With what the tenant sends, if it may.
+    async fn sender(&self, tenant: &TenantId) -> Result<WhatsAppProfile, AcceptError> {
+        let profile = self
+            .tenants
+            .sending_profile(tenant)
+            .await?
+            .ok_or(AcceptError::UnknownTenant)?;
+        if profile.status != TenantStatus::Active {
+            return Err(AcceptError::TenantSuspended);
+        }
+        profile.whatsapp.ok_or(AcceptError::WhatsappNotConfigured)
+    }
+}
