@@ -100,9 +100,10 @@ macro_rules! contents {
 
         /// The content alone; [`Content`] adds the member `type`.
         #[derive(ToSchema)]
+        #[serde(rename_all = "snake_case")]
         #[expect(dead_code, reason = "only described")]
         enum Described {
-            $($(#[$doc])* #[serde(rename = $tag)] $variant($body),)+
+            $($(#[$doc])* $variant($body),)+
         }
 
         impl Serialize for Content {
@@ -230,5 +231,25 @@ impl ToSchema for Content {
 
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         Described::schemas(schemas);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_has_each_type_by_its_name() {
+        let schema = serde_json::to_value(Content::schema()).unwrap();
+        let kinds = schema["oneOf"].as_array().unwrap();
+        let names: Vec<&str> = kinds
+            .iter()
+            .map(|kind| kind["properties"]["type"]["enum"][0].as_str().unwrap())
+            .collect();
+        assert_eq!(names, Content::TYPES);
+        for (kind, name) in kinds.iter().zip(names) {
+            assert_eq!(kind["required"], serde_json::json!([name, "type"]));
+            assert!(kind["properties"].get(name).is_some(), "{kind}");
+        }
     }
 }

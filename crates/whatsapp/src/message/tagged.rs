@@ -48,13 +48,27 @@ macro_rules! constant {
         $(#[$doc])*
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize,
-            utoipa::ToSchema,
         )]
         pub enum $name {
             #[doc = concat!("`", $value, "`")]
             #[default]
             #[serde(rename = $value)]
             Value,
+        }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                utoipa::openapi::ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::schema::Type::String)
+                    .enum_values(Some([$value]))
+                    .into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {
+            fn name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
         }
     };
 }
