@@ -44,15 +44,16 @@ pub struct SendError {
 impl SendError {
     /// No byte of the request was sent.
     pub(crate) fn not_sent(title: &str) -> Self {
-        Self::plain(ErrorClass::NotSent, title)
+        Self::of_class(ErrorClass::NotSent, title)
     }
 
     /// The request may have been understood, the answer was not.
     pub(crate) fn unknown(title: &str) -> Self {
-        Self::plain(ErrorClass::Unknown, title)
+        Self::of_class(ErrorClass::Unknown, title)
     }
 
-    fn plain(class: ErrorClass, title: &str) -> Self {
+    /// A failure of which nothing but its class is known.
+    pub fn of_class(class: ErrorClass, title: &str) -> Self {
         Self {
             outcome: match class {
                 ErrorClass::Unknown => Outcome::Unknown,

@@ -27,7 +27,7 @@ mod onboarding;
 mod templates;
 pub mod webhook;
 
-pub use class::ErrorClass;
+pub use class::{CodeRule, ERROR_CODES, ErrorClass};
 pub use client::{Accepted, DEFAULT_VERSION, GraphClient, InvalidBaseUrl, PhoneNumberProfile};
 pub use error::{Outcome, SendError};
 pub use message::{Content, MAX_TEXT_CHARS, OutboundMessage, Raw, Recipient, RecipientType, Text};

@@ -37,6 +37,7 @@ use crate::{
         account::Accounts,
         admission::{Admission, BacklogLimits},
         deliver_lane::Deliverer,
+        mark_read::ReadMarker,
         media::{
             bring::{MediaDesk, MediaDeskParts},
             inbound::InboundMedia,
@@ -333,6 +334,14 @@ impl Parts {
                 timeout: settings.media.transfer(),
             },
             policies,
+            read_marker: ReadMarker {
+                db: self.backing.db.clone(),
+                accounts: Accounts {
+                    tenants: self.tenants.clone(),
+                    vault: Arc::clone(&self.backing.vault),
+                },
+                graph: self.graph.clone(),
+            },
             templates: self.templates.clone(),
             webhooks: WebhookDoor {
                 app_secrets: settings.meta.app_secrets().into(),

@@ -17,6 +17,7 @@ use crate::{
         accept_message::AcceptError,
         account::AccountError,
         admission::Overload,
+        mark_read::MarkError,
         media::{inbound::InboundError, keep::KeepError},
         templates::TemplatesError,
     },
@@ -107,6 +108,29 @@ impl From<KeepError> for ApiError {
             )
             .with_details(json!({ "quota_bytes": quota })),
             KeepError::Db(cause) => from_db(cause),
+        }
+    }
+}
+
+impl From<MarkError> for ApiError {
+    fn from(error: MarkError) -> Self {
+        match error {
+            MarkError::NotFound => Self::not_found(
+                "MESSAGE_NOT_FOUND",
+                "Your organization has received no such message",
+            ),
+            MarkError::TooOld => Self::conflict(
+                "MESSAGE_TOO_OLD",
+                "Messages can be marked as read for 30 days; this one is older",
+            ),
+            MarkError::Account(cause) => cause.into(),
+            MarkError::Db(cause) => from_db(cause),
+            cause @ MarkError::Graph(_) => Self::new(
+                StatusCode::BAD_GATEWAY,
+                "META_UNAVAILABLE",
+                "Meta did not mark the message; try again later",
+            )
+            .with_source(cause),
         }
     }
 }

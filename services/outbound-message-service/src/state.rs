@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use crate::usecases::{
     accept_message::Acceptor,
+    mark_read::ReadMarker,
     media::{inbound::InboundMedia, keep::Keeper},
     policies::Policies,
     templates::Templates,
@@ -21,6 +22,7 @@ pub(crate) struct AppState {
     pub(crate) keeper: Keeper,
     pub(crate) inbound_media: InboundMedia,
     pub(crate) policies: Policies,
+    pub(crate) read_marker: ReadMarker,
     pub(crate) templates: Templates,
     pub(crate) webhooks: WebhookDoor,
 }

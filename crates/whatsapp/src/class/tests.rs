@@ -74,9 +74,9 @@ fn every_line_of_the_fact_sheet_holds() {
 
 #[test]
 fn every_rule_is_reached_by_a_line() {
-    for (index, rule) in RULES.iter().enumerate() {
+    for (index, rule) in ERROR_CODES.iter().enumerate() {
         let reached = LINES.iter().any(|(code, _, _)| {
-            RULES
+            ERROR_CODES
                 .iter()
                 .position(|rule| (rule.first..=rule.last).contains(code))
                 == Some(index)

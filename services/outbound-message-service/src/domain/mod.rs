@@ -3,6 +3,8 @@
 pub(crate) mod contact;
 pub(crate) mod conversation;
 pub(crate) mod draft;
+#[cfg(test)]
+mod error_table;
 pub(crate) mod media;
 pub(crate) mod policy;
 pub(crate) mod retry_policy;

@@ -3,6 +3,7 @@
 mod media;
 mod messages;
 mod policy;
+mod read;
 mod received;
 mod send;
 mod templates;
@@ -39,6 +40,7 @@ fn routes(config: &mut ServiceConfig<'_>) {
         .service(media::upload)
         .service(media::get_media)
         .service(media::delete_media)
+        .service(read::mark_read)
         .service(received::get_received)
         .service(received::list_windows)
         // Before what takes any word for a message's id.

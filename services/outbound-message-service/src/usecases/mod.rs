@@ -8,6 +8,7 @@ pub(crate) mod admission;
 pub(crate) mod change_state;
 pub(crate) mod deliver_lane;
 pub(crate) mod get_message;
+pub(crate) mod mark_read;
 pub(crate) mod media;
 pub(crate) mod policies;
 pub(crate) mod preflight;

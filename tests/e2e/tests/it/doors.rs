@@ -296,6 +296,12 @@ pub(crate) const DOORS: &[Door] = &[
         "/api/messages/received/{inbound_id}",
         PEOPLE_AND_KEYS,
     ),
+    (
+        Messages,
+        "post",
+        "/api/messages/{message_id}/read",
+        PEOPLE_AND_KEYS,
+    ),
     (Messages, "get", "/api/messages/windows", PEOPLE_AND_KEYS),
     (
         Messages,

@@ -14,7 +14,10 @@ use crate::doors::{DOORS, Door, Home, Who};
 fn body(door: &Door) -> Option<Value> {
     Some(match (door.1, door.2) {
         ("patch", "/api/organization/users/{user_id}") => json!({"active": false}),
-        ("post", "/api/tenants/{tenant_id}/api-keys/{key_id}/rotate") => json!({}),
+        (
+            "post",
+            "/api/tenants/{tenant_id}/api-keys/{key_id}/rotate" | "/api/messages/{message_id}/read",
+        ) => json!({}),
         _ => return None,
     })
 }
