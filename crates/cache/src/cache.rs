@@ -22,6 +22,7 @@ struct Inner {
     link: Link,
     prefix: String,
     take_tokens: Script,
+    take_up_to: Script,
     unlock: Script,
 }
 
@@ -43,6 +44,7 @@ impl Cache {
                 link: Link::new(url)?,
                 prefix: key_prefix.to_owned(),
                 take_tokens: Script::new(rate::TAKE_TOKENS),
+                take_up_to: Script::new(rate::TAKE_UP_TO),
                 unlock: Script::new(lock::UNLOCK),
             }),
         })
@@ -176,6 +178,14 @@ impl Cache {
         arguments: &[f64],
     ) -> Result<T, CacheError> {
         self.script(&self.inner.take_tokens, keys, arguments).await
+    }
+
+    pub(crate) async fn take_up_to_script<T: FromRedisValue>(
+        &self,
+        keys: &[String],
+        arguments: &[f64],
+    ) -> Result<T, CacheError> {
+        self.script(&self.inner.take_up_to, keys, arguments).await
     }
 
     pub(crate) async fn unlock_script<T: FromRedisValue>(

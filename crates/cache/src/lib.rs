@@ -23,4 +23,4 @@ pub use key::Key;
 pub use limit::{Counted, Limit, Limiter, Quota, Turn};
 pub use link::DEADLINE;
 pub use lock::{LockGuard, LockKey};
-pub use rate::{Rate, RateBucket};
+pub use rate::{Rate, RateBucket, Taken};

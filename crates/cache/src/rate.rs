@@ -43,6 +43,34 @@ end
 return answer
 ";
 
+/// Takes up to the wanted number of tokens of each bucket, whatever the others have.
+///
+/// KEYS buckets; ARGV capacity, tokens per second and wanted tokens of each.
+/// Answers two numbers for each: tokens taken, microseconds until there is one more (0: there is).
+pub(crate) const TAKE_UP_TO: &str = r"
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local answer = {}
+for i, key in ipairs(KEYS) do
+  local capacity = tonumber(ARGV[3 * i - 2])
+  local rate = tonumber(ARGV[3 * i - 1]) / 1000000
+  local wanted = tonumber(ARGV[3 * i])
+  local stored = redis.call('HMGET', key, 'tokens', 'at')
+  local tokens = tonumber(stored[1]) or capacity
+  local at = tonumber(stored[2]) or now
+  tokens = math.min(capacity, tokens + math.max(0, now - at) * rate)
+  local taken = math.min(wanted, math.floor(tokens))
+  tokens = tokens - taken
+  local wait = 0
+  if tokens < 1 then wait = math.max(1, math.ceil((1 - tokens) / rate)) end
+  redis.call('HSET', key, 'tokens', string.format('%.9f', tokens), 'at', string.format('%.0f', now))
+  redis.call('PEXPIRE', key, math.ceil((capacity - tokens) / rate / 1000) + 1000)
+  answer[2 * i - 1] = taken
+  answer[2 * i] = wait
+end
+return answer
+";
+
 /// A token bucket: it holds up to `capacity` tokens and regains `refill_per_second`.
 ///
 /// A bucket that has not been used (or was lost with Redis) is full.
@@ -66,6 +94,15 @@ pub enum Rate {
         /// When there will be one, if nobody else takes it.
         retry_after: Duration,
     },
+}
+
+/// What was taken out of a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// Tokens that the caller has now.
+    pub tokens: u32,
+    /// When there will be one more, if nobody else takes it; zero if there is one.
+    pub next_in: Duration,
 }
 
 impl RateBucket {
@@ -113,6 +150,38 @@ impl Cache {
             .collect();
         if rates.len() == buckets.len() {
             Ok(rates)
+        } else {
+            Err(CacheError::Decode)
+        }
+    }
+
+    /// Takes up to the wanted number of tokens out of each bucket, in one round trip and each for
+    /// itself. Answers in their order.
+    pub async fn take_up_to(&self, wanted: &[(RateBucket, u32)]) -> Result<Vec<Taken>, CacheError> {
+        let keys: Vec<String> = wanted
+            .iter()
+            .map(|(bucket, _)| self.full(&bucket.key))
+            .collect();
+        let arguments: Vec<f64> = wanted
+            .iter()
+            .flat_map(|(bucket, wanted)| {
+                let capacity = f64::from(bucket.capacity);
+                [capacity, bucket.refill_per_second, f64::from(*wanted)]
+            })
+            .collect();
+        let numbers: Vec<u64> = self.take_up_to_script(&keys, &arguments).await?;
+        let taken: Vec<Taken> = numbers
+            .chunks_exact(2)
+            .filter_map(|pair| {
+                let (tokens, wait) = (pair.first()?, pair.get(1)?);
+                Some(Taken {
+                    tokens: u32::try_from(*tokens).ok()?,
+                    next_in: Duration::from_micros(*wait),
+                })
+            })
+            .collect();
+        if taken.len() == wanted.len() {
+            Ok(taken)
         } else {
             Err(CacheError::Decode)
         }

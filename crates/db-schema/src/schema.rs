@@ -507,7 +507,7 @@ diesel::table! {
         tenant_id -> Varchar,
         #[max_length = 64]
         phone_number_id -> Varchar,
-        tracked_since -> Timestamptz,
+        tracked_since -> Nullable<Timestamptz>,
         messages_per_second -> Nullable<Int4>,
         quality_rating -> Nullable<Text>,
         messaging_limit -> Nullable<Text>,

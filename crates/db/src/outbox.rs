@@ -63,8 +63,7 @@ pub fn append<E: Borrow<NewOutboxEvent>>(tx: &mut Tx<'_>, events: &[E]) -> Resul
 }
 
 /// A message that waits to be published.
-#[derive(Debug, Clone, Queryable, Selectable)]
-#[diesel(table_name = outbox_events)]
+#[derive(Debug, Clone, Queryable)]
 pub struct UnpublishedEvent {
     /// The event's id.
     pub event_id: Uuid,
@@ -74,8 +73,8 @@ pub struct UnpublishedEvent {
     pub exchange: String,
     /// The routing key.
     pub routing_key: String,
-    /// The body.
-    pub payload: serde_json::Value,
+    /// The body, as JSON: read here it would only be written again.
+    pub payload: String,
     /// W3C trace context of the cause.
     pub traceparent: Option<String>,
     /// When it was committed, nearly.
@@ -125,7 +124,15 @@ pub fn list_unpublished_any_tenant(
         )
         .order(outbox_events::seq)
         .limit(limit)
-        .select(UnpublishedEvent::as_select())
+        .select((
+            outbox_events::event_id,
+            outbox_events::tenant_id,
+            outbox_events::exchange,
+            outbox_events::routing_key,
+            diesel::dsl::sql::<diesel::sql_types::Text>("payload::text"),
+            outbox_events::traceparent,
+            outbox_events::created_at,
+        ))
         .load(tx.conn())?)
 }
 

@@ -37,6 +37,8 @@ pub enum CrossTenantPath {
     DeliverySweeper,
     /// Writes accepted messages of several tenants in one transaction (outbound-message-service).
     MessageAcceptor,
+    /// Records what Meta answered, for messages of all tenants (outbound-message-service).
+    DeliveryRecorder,
     /// Finds tenants whose people are to be synced (agent-portal-service).
     UserSyncScheduler,
     /// Finds `WhatsApp` accounts whose templates or token are to be looked at
@@ -56,6 +58,7 @@ impl CrossTenantPath {
             Self::WebhookRouter => "webhook_router",
             Self::DeliverySweeper => "delivery_sweeper",
             Self::MessageAcceptor => "message_acceptor",
+            Self::DeliveryRecorder => "delivery_recorder",
             Self::UserSyncScheduler => "user_sync_scheduler",
             Self::AccountScheduler => "account_scheduler",
             Self::ApiKeyDirectory => "api_key_directory",

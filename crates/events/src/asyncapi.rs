@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     catalogue::{
-        ContactPreferenceChanged, EventData, MessageAccepted, MessageDelivered,
+        ContactPreferenceChanged, EventData, MessageAccepted, MessageCanceled, MessageDelivered,
         MessageDuplicateDetected, MessageEchoed, MessageFailed, MessageRead, MessageReceived,
         MessageSent, MessageStatusCorrected, SessionRefreshed, SessionRevoked, SessionStarted,
         TemplateStatusChanged, TenantCreated, TenantDeleted, TenantGenesysCredentialsChanged,
@@ -48,9 +48,11 @@ impl EventDescription {
     /// Who publishes it.
     fn publisher(&self) -> &'static str {
         match self.event_type {
-            TenantWhatsappTokenInvalid::TYPE | TenantWhatsappTokenRestored::TYPE => {
-                "outbound-message-service"
-            }
+            TenantWhatsappTokenInvalid::TYPE
+            | TenantWhatsappTokenRestored::TYPE
+            | TenantWhatsappQualityChanged::TYPE
+            | TenantWhatsappAccountChanged::TYPE
+            | ContactPreferenceChanged::TYPE => "outbound-message-service",
             name if name.starts_with("tenant.") => "tenant-service",
             name if name.starts_with("message.") || name.starts_with("template.") => {
                 "outbound-message-service"
@@ -99,6 +101,7 @@ pub fn events() -> Vec<EventDescription> {
         EventDescription::of::<ContactPreferenceChanged>(),
         EventDescription::of::<TenantWhatsappQualityChanged>(),
         EventDescription::of::<TenantWhatsappAccountChanged>(),
+        EventDescription::of::<MessageCanceled>(),
     ]
 }
 

@@ -215,6 +215,14 @@ pub struct MessageError {
 }
 
 event!(
+    /// The message was taken back before it was sent.
+    MessageCanceled = "message.canceled", subject message_id,
+    {
+        message_id: MessageId, tenant_id: TenantId, to: String, at: DateTime<Utc>,
+        canceled_by: SentBy,
+    }
+);
+event!(
     /// The message will not arrive.
     MessageFailed = "message.failed", subject message_id,
     {

@@ -67,6 +67,7 @@ pub struct Consumers {
     options: BrokerOptions,
     state: BrokerState,
     subscriptions: Vec<Subscription>,
+    declared: Vec<QueueSpec>,
     handled: Counter<u64>,
 }
 
@@ -81,6 +82,7 @@ impl Consumers {
             options,
             state,
             subscriptions: Vec::new(),
+            declared: Vec::new(),
             handled,
         }
     }
@@ -93,6 +95,14 @@ impl Consumers {
             concurrency,
             handler: Arc::new(handler),
         });
+        self
+    }
+
+    /// Makes sure that a queue is there which another process consumes: work that this process gives
+    /// it must not wait in the outbox until that one runs.
+    #[must_use]
+    pub fn declare(mut self, queue: QueueSpec) -> Self {
+        self.declared.push(queue);
         self
     }
 
@@ -111,6 +121,14 @@ impl Consumers {
         connection: &Connection,
         shutdown: &CancellationToken,
     ) -> anyhow::Result<()> {
+        if !self.declared.is_empty() {
+            topology::declare_exchanges(connection, &self.options.namespace).await?;
+            let channel = connection.create_channel().await?;
+            for queue in &self.declared {
+                topology::declare_queue(&channel, &self.options.namespace, queue).await?;
+            }
+            channel.close(200, short("done")).await?;
+        }
         let failed = shutdown.child_token();
         let loops = self.subscriptions.iter().map(|subscription| async {
             let result = self.consume_one(connection, subscription, &failed).await;

@@ -54,14 +54,13 @@ impl Publisher {
                 mandatory: event.exchange == topology::WORK,
                 ..Default::default()
             };
-            let body = serde_json::to_vec(&event.payload)?;
             let confirm = self
                 .channel
                 .basic_publish(
                     short(format!("{}{}", self.namespace, event.exchange)),
                     short(event.routing_key.as_str()),
                     options,
-                    &body,
+                    event.payload.as_bytes(),
                     properties(event),
                 )
                 .await?;

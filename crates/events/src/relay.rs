@@ -16,7 +16,8 @@ use crate::{
 };
 
 const RELAY: Scope = Scope::CrossTenant(CrossTenantPath::Relay);
-const BATCH: i64 = 64;
+/// So large that the waits for the database and for the broker's confirms weigh little.
+const BATCH: i64 = 512;
 /// Commits of other replicas and of a woken relay that missed its call are found by looking.
 const POLL: Duration = Duration::from_millis(250);
 const LEASE_SECONDS: i32 = 15;

@@ -36,7 +36,9 @@ use crate::{
         accept_message::Acceptor,
         account::Accounts,
         admission::{Admission, BacklogLimits},
-        deliver_lane::Deliverer,
+        amend_message::Amender,
+        check_numbers::NumberChecker,
+        dispatch::{DispatchWaker, Dispatcher, DispatcherParts},
         mark_read::ReadMarker,
         media::{
             bring::{MediaDesk, MediaDeskParts},
@@ -57,6 +59,8 @@ const SERVICE: &str = "outbound-message-service";
 const CALLBACK_KEY_LABEL: &str = "outbound-message-service/biz_opaque_callback_data/v1";
 /// How long a message waits for its files before it is put back for a moment.
 const MEDIA_PATIENCE: Duration = Duration::from_secs(5);
+/// A hint only calls for a number's turn.
+const HINTS_AT_ONCE: u16 = 16;
 /// Access tokens live for minutes; the list of revoked ones need not reach further back.
 const TOKEN_LIFETIME: Duration = Duration::from_mins(15);
 
@@ -76,8 +80,11 @@ struct Workers {
     db: Db,
     relay: Relay,
     consumers: Consumers,
+    dispatcher: Option<Dispatcher>,
     sweeper: Option<Sweeper>,
     sweep_now: Arc<Notify>,
+    checker: Option<NumberChecker>,
+    check_now: Arc<Notify>,
     applier: Option<WebhookApplier>,
     media: MediaSection,
     webhook_arrived: Arc<Notify>,
@@ -118,7 +125,7 @@ impl App {
         Ok(Self {
             addr: server.addr(),
             server,
-            workers: parts.workers(settings),
+            workers: parts.workers(settings, &shutdown),
             writer,
             shutdown,
             telemetry,
@@ -171,6 +178,9 @@ impl Workers {
             "backlog",
             jobs::count_backlog(self.census, stop.clone()),
         );
+        if let Some(dispatcher) = self.dispatcher {
+            spawn_loop(tasks, "dispatch", dispatcher.run());
+        }
         if let Some(sweeper) = self.sweeper {
             spawn_loop(
                 tasks,
@@ -186,6 +196,13 @@ impl Workers {
             "media",
             jobs::forget_media(self.db, self.media, stop.clone()),
         );
+        if let Some(checker) = self.checker {
+            spawn_loop(
+                tasks,
+                "numbers",
+                jobs::check_numbers(checker, self.check_now, stop.clone()),
+            );
+        }
         if let Some(applier) = self.applier {
             let arrived = self.webhook_arrived;
             spawn_loop(
@@ -205,7 +222,9 @@ struct Parts {
     media: MediaDesk,
     callback_key: CallbackKey,
     internal_http: reqwest::Client,
+    dispatch: DispatchWaker,
     sweep_now: Arc<Notify>,
+    check_now: Arc<Notify>,
     webhook_arrived: Arc<Notify>,
     templates: Templates,
     token_due: Arc<Notify>,
@@ -267,7 +286,13 @@ impl Parts {
             graph,
             callback_key: CallbackKey::new(&note_key),
             internal_http,
+            dispatch: if settings.delivery.enabled {
+                DispatchWaker::new(settings.delivery.concurrency.into())
+            } else {
+                DispatchWaker::default()
+            },
             sweep_now: Arc::new(Notify::new()),
+            check_now: Arc::new(Notify::new()),
             webhook_arrived: Arc::new(Notify::new()),
             admission: Arc::new(Admission::new(BacklogLimits {
                 tenant: settings.acceptance.tenant_backlog,
@@ -319,6 +344,7 @@ impl Parts {
                 },
                 admission: Arc::clone(&self.admission),
                 queue,
+                dispatch: self.dispatch.clone(),
                 time_to_live: seconds(settings.delivery.time_to_live_seconds),
                 idempotency_window: seconds(settings.idempotency.window_seconds),
                 content_in_events: settings.events.include_content,
@@ -343,6 +369,11 @@ impl Parts {
                 graph: self.graph.clone(),
             },
             templates: self.templates.clone(),
+            amender: Amender {
+                db: self.backing.db.clone(),
+                relay: self.backing.waker.clone(),
+                dispatch: self.dispatch.clone(),
+            },
             webhooks: WebhookDoor {
                 app_secrets: settings.meta.app_secrets().into(),
                 verify_token: settings.meta.verify_token.clone(),
@@ -351,7 +382,7 @@ impl Parts {
         }
     }
 
-    fn workers(self, settings: &Settings) -> Workers {
+    fn workers(self, settings: &Settings, shutdown: &Shutdown) -> Workers {
         let mut consumers = self.backing.consumers().subscribe(
             change_queue("outbound-message-service.tenant-cache"),
             1,
@@ -373,24 +404,44 @@ impl Parts {
         }
         let delivery = &settings.delivery;
         let mut sweeper = None;
-        if delivery.enabled {
-            let deliverer = Deliverer {
+        let checker = delivery.enabled.then(|| NumberChecker {
+            db: self.backing.db.clone(),
+            tenants: self.tenants.clone(),
+            vault: Arc::clone(&self.backing.vault),
+            graph: self.graph.clone(),
+            relay: self.backing.waker.clone(),
+        });
+        let dispatcher = Dispatcher::new(
+            DispatcherParts {
                 db: self.backing.db.clone(),
+                cache: self.backing.cache.clone(),
                 tenants: self.tenants.clone(),
                 vault: Arc::clone(&self.backing.vault),
                 graph: self.graph,
                 media: self.media,
                 callback_key: self.callback_key.clone(),
                 relay: self.backing.waker.clone(),
-                lease: seconds(delivery.lease_seconds),
+                lease: Duration::from_secs(delivery.lease_seconds.into()),
                 max_retries: delivery.max_retries.into(),
-                outcomes: counter("messages.attempts", "Requests to Meta by outcome"),
-            };
+                pair_burst: delivery.pair_burst,
+                attempts: counter("messages.attempts", "Requests to Meta by outcome"),
+                duplicates: counter(
+                    "messages.duplicate_detected",
+                    "Messages that Meta took twice",
+                ),
+            },
+            &self.dispatch,
+            shutdown.soft(),
+        );
+        if delivery.enabled {
             consumers = consumers
                 .subscribe(
                     consumers::deliver_queue(),
-                    delivery.concurrency,
-                    DeliverHints(deliverer),
+                    HINTS_AT_ONCE,
+                    DeliverHints {
+                        dispatch: self.dispatch.clone(),
+                        tenants: self.tenants.clone(),
+                    },
                 )
                 .subscribe(
                     consumers::tenant_queue(),
@@ -399,14 +450,19 @@ impl Parts {
                         db: self.backing.db.clone(),
                         tenants: self.tenants.clone(),
                         sweep_now: Arc::clone(&self.sweep_now),
+                        check_now: Arc::clone(&self.check_now),
                     },
                 );
             sweeper = Some(Sweeper {
                 db: self.backing.db.clone(),
                 relay: self.backing.waker.clone(),
+                dispatch: self.dispatch.clone(),
                 unknown_horizon_seconds: i32::try_from(delivery.unknown_horizon_seconds)
                     .unwrap_or(i32::MAX),
+                horizon_needs_webhooks: delivery.horizon_needs_webhooks,
             });
+        } else {
+            consumers = consumers.declare(consumers::deliver_queue());
         }
         let applier = settings.webhooks.enabled.then(|| WebhookApplier {
             db: self.backing.db.clone(),
@@ -427,8 +483,11 @@ impl Parts {
             relay: self.backing.relay(SOURCE.role),
             db: self.backing.db,
             consumers,
+            dispatcher,
             sweeper,
             sweep_now: self.sweep_now,
+            checker,
+            check_now: self.check_now,
             applier,
             media: settings.media.clone(),
             webhook_arrived: self.webhook_arrived,

@@ -162,7 +162,7 @@ impl MediaSection {
 pub struct DeliverySection {
     /// Whether this process sends.
     pub enabled: bool,
-    /// Recipients that are served at the same time.
+    /// Messages that are under way at the same time.
     pub concurrency: u16,
     /// How long a worker may take for one request.
     pub lease_seconds: u32,
@@ -172,6 +172,10 @@ pub struct DeliverySection {
     pub time_to_live_seconds: u32,
     /// How long a lost answer may stay unknown.
     pub unknown_horizon_seconds: u32,
+    /// Whether that time runs only while webhooks of the number arrive.
+    pub horizon_needs_webhooks: bool,
+    /// Messages that one recipient may get at once from one number.
+    pub pair_burst: u32,
 }
 
 /// Meta's webhooks.
@@ -354,8 +358,8 @@ impl Validate for AcceptanceSection {
 
 impl Validate for DeliverySection {
     fn validate(&self, problems: &mut Problems) {
-        // A broker counts all unacknowledged deliveries of a consumer that dies against them.
-        problems.require_within("concurrency", self.concurrency.into(), 1..=256);
+        problems.require_within("concurrency", self.concurrency.into(), 1..=4096);
+        problems.require_within("pair_burst", self.pair_burst.into(), 1..=1_000_000);
         problems.require_within("lease_seconds", self.lease_seconds.into(), 1..=3600);
         problems.require_within("max_retries", self.max_retries.into(), 0..=20);
         problems.require_within(

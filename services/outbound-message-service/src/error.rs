@@ -17,6 +17,7 @@ use crate::{
         accept_message::AcceptError,
         account::AccountError,
         admission::Overload,
+        amend_message::AmendError,
         mark_read::MarkError,
         media::{inbound::InboundError, keep::KeepError},
         templates::TemplatesError,
@@ -135,6 +136,39 @@ impl From<MarkError> for ApiError {
     }
 }
 
+impl From<AmendError> for ApiError {
+    fn from(error: AmendError) -> Self {
+        match error {
+            AmendError::NotFound => message_not_found(),
+            AmendError::NotCancelable(status) => Self::conflict(
+                "MESSAGE_NOT_CANCELABLE",
+                format!("The message is {status}; only what is not sent can be taken back"),
+            ),
+            AmendError::MayBeSent => Self::conflict(
+                "MESSAGE_MAY_BE_SENT",
+                "WhatsApp may have the message already; it cannot be taken back",
+            ),
+            AmendError::NotScheduled(status) => Self::conflict(
+                "MESSAGE_NOT_SCHEDULED",
+                format!("The message is {status}; only a scheduled one can be changed"),
+            ),
+            AmendError::NotText => Self::conflict(
+                "MESSAGE_NOT_TEXT",
+                "Only the text of a text message can be changed; cancel this one and send another",
+            ),
+            AmendError::NotFailed(status) => Self::conflict(
+                "MESSAGE_NOT_FAILED",
+                format!("The message is {status}; only a failed one can be sent again"),
+            ),
+            AmendError::MayHaveArrived => Self::conflict(
+                "MESSAGE_MAY_HAVE_ARRIVED",
+                "The message may have arrived; ask the recipient, or send {\"accept_duplicate\": true}",
+            ),
+            AmendError::Db(cause) => from_db(cause),
+        }
+    }
+}
+
 impl From<InboundError> for ApiError {
     fn from(error: InboundError) -> Self {
         match error {
@@ -228,6 +262,11 @@ impl From<TemplatesError> for ApiError {
             TemplatesError::Db(cause) => from_db(cause),
         }
     }
+}
+
+/// What an id of nothing, or of another organization, is answered.
+pub(crate) fn message_not_found() -> ApiError {
+    ApiError::not_found("MESSAGE_NOT_FOUND", "Your organization has no such message")
 }
 
 /// A database that is away or busy is a 503: nothing happened, and the same call may be repeated.

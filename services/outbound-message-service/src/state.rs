@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use crate::usecases::{
     accept_message::Acceptor,
+    amend_message::Amender,
     mark_read::ReadMarker,
     media::{inbound::InboundMedia, keep::Keeper},
     policies::Policies,
@@ -24,6 +25,7 @@ pub(crate) struct AppState {
     pub(crate) policies: Policies,
     pub(crate) read_marker: ReadMarker,
     pub(crate) templates: Templates,
+    pub(crate) amender: Amender,
     pub(crate) webhooks: WebhookDoor,
 }
 

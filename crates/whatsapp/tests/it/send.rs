@@ -385,7 +385,8 @@ async fn a_phone_number_can_be_probed() {
     assert_eq!(
         request.target,
         "/v25.0/106540352242922?fields=id%2Cdisplay_phone_number%2Cverified_name%2C\
-         quality_rating%2Cstatus%2Cthroughput%2Cwhatsapp_business_manager_messaging_limit"
+         quality_rating%2Cstatus%2Cthroughput%2Cwhatsapp_business_manager_messaging_limit%2C\
+         platform_type%2Ccode_verification_status%2Cis_on_biz_app"
     );
     assert_eq!(request.header("authorization"), format!("Bearer {TOKEN}"));
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use portal_whatsapp::{ErrorClass, Outcome, SendError};
 
 /// Waits between tries of a message that Meta did not take for a passing reason.
-const SCHEDULE_SECONDS: [u64; 6] = [1, 4, 15, 60, 300, 900];
+const SCHEDULE_SECONDS: [u64; 7] = [1, 4, 15, 60, 300, 900, 3600];
 /// A 5xx with an error object is weak evidence: a late webhook may still tell that Meta took it.
 const WEAK_FIRST_WAIT: Duration = Duration::from_mins(1);
 /// Waits for a limit double from a second up to this.
@@ -16,6 +16,8 @@ const LONGEST_LIMIT_WAIT: Duration = Duration::from_mins(5);
 pub(crate) enum Verdict {
     /// Give up.
     Fail,
+    /// Give up, and let the number rest: more of the same would fail, too.
+    FailAndHold(HoldReason),
     /// Try again after this time.
     Retry {
         after: Duration,
@@ -36,6 +38,10 @@ pub(crate) enum HoldReason {
     Credential,
     /// Meta restricted the number or the account.
     Account,
+    /// Meta waits for a payment (131042, 131044).
+    Payment,
+    /// Meta limits the number because people complain (131048).
+    Quality,
     /// The tenant is suspended.
     Tenant,
     /// The tenant's WhatsApp configuration is gone.
@@ -75,16 +81,20 @@ pub(crate) fn verdict(error: &SendError, tries: Tries, jitter: f64) -> Verdict {
         return Verdict::AwaitWebhook;
     }
     match error.class {
-        ErrorClass::Permanent | ErrorClass::SpamLimit => Verdict::Fail,
+        ErrorClass::Permanent => Verdict::Fail,
+        ErrorClass::SpamLimit => Verdict::FailAndHold(HoldReason::Quality),
         ErrorClass::Credential => Verdict::Hold(HoldReason::Credential),
+        ErrorClass::AccountState if matches!(error.code, Some(131_042 | 131_044)) => {
+            Verdict::Hold(HoldReason::Payment)
+        }
         ErrorClass::AccountState => Verdict::Hold(HoldReason::Account),
         ErrorClass::Unknown => Verdict::AwaitWebhook,
         ErrorClass::RateLimitPair => {
             // Meta's recommendation: 4^n seconds.
-            let exponent = u32::try_from(tries.retries.clamp(0, 4)).unwrap_or(0);
+            let exponent = u32::try_from((tries.attempts - 1).clamp(0, 4)).unwrap_or(0);
             Verdict::Retry {
                 after: spread(Duration::from_secs(4_u64.pow(exponent)), jitter),
-                counts: true,
+                counts: false,
             }
         }
         ErrorClass::RateLimitNumber | ErrorClass::RateLimitAccount | ErrorClass::RateLimitApp => {
@@ -103,7 +113,8 @@ pub(crate) fn verdict(error: &SendError, tries: Tries, jitter: f64) -> Verdict {
             let step = usize::try_from(tries.retries)
                 .unwrap_or(0)
                 .min(SCHEDULE_SECONDS.len() - 1);
-            let scheduled = Duration::from_secs(SCHEDULE_SECONDS.get(step).copied().unwrap_or(900));
+            let scheduled =
+                Duration::from_secs(SCHEDULE_SECONDS.get(step).copied().unwrap_or(3600));
             let after = if error.class == ErrorClass::Weak5xx {
                 scheduled.max(WEAK_FIRST_WAIT)
             } else {
@@ -145,7 +156,7 @@ mod tests {
         Tries {
             attempts: retries + 1,
             retries,
-            max_retries: 6,
+            max_retries: 11,
         }
     }
 
@@ -173,7 +184,11 @@ mod tests {
         };
         let table = [
             (ErrorClass::Permanent, 0, Verdict::Fail),
-            (ErrorClass::SpamLimit, 0, Verdict::Fail),
+            (
+                ErrorClass::SpamLimit,
+                0,
+                Verdict::FailAndHold(HoldReason::Quality),
+            ),
             (
                 ErrorClass::Credential,
                 5,
@@ -186,12 +201,14 @@ mod tests {
             ),
             (ErrorClass::Retryable, 0, retry(1, true)),
             (ErrorClass::Retryable, 3, retry(60, true)),
-            (ErrorClass::Retryable, 6, Verdict::Fail),
+            (ErrorClass::Retryable, 6, retry(3600, true)),
+            (ErrorClass::Retryable, 10, retry(3600, true)),
+            (ErrorClass::Retryable, 11, Verdict::Fail),
             (ErrorClass::NotSent, 1, retry(4, true)),
             (ErrorClass::Weak5xx, 0, retry(60, true)),
             (ErrorClass::Weak5xx, 4, retry(300, true)),
-            (ErrorClass::RateLimitPair, 0, retry(1, true)),
-            (ErrorClass::RateLimitPair, 3, retry(64, true)),
+            (ErrorClass::RateLimitPair, 0, retry(1, false)),
+            (ErrorClass::RateLimitPair, 3, retry(64, false)),
             (ErrorClass::RateLimitNumber, 0, retry(1, false)),
             (ErrorClass::RateLimitNumber, 20, retry(256, false)),
         ];
@@ -202,6 +219,18 @@ mod tests {
                 "{class:?} after {retries} retries"
             );
         }
+    }
+
+    #[test]
+    fn a_payment_that_is_due_is_a_reason_of_its_own() {
+        let unpaid = SendError {
+            code: Some(131_042),
+            ..error(Outcome::NotAccepted, ErrorClass::AccountState)
+        };
+        assert_eq!(
+            verdict(&unpaid, tries(0), 0.5),
+            Verdict::Hold(HoldReason::Payment)
+        );
     }
 
     #[test]

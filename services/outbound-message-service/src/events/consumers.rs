@@ -10,21 +10,17 @@ use portal_events::{
     topology::{EVENTS, QueueKind, QueueSpec, WORK},
 };
 use portal_tenant_client::TenantClient;
-use portal_types::{MessageId, TenantId};
+use portal_types::TenantId;
 use serde::Deserialize;
 use tokio::sync::Notify;
 
 use super::DELIVER;
 use crate::{
-    store::holds,
-    usecases::{
-        deliver_lane::{DeliverError, Deliverer},
-        templates::Templates,
-        token_health,
-    },
+    store::{holds, numbers},
+    usecases::{dispatch::DispatchWaker, templates::Templates, token_health},
 };
 
-/// Hints that a message is to be delivered.
+/// Hints that a number has something to send.
 pub(crate) fn deliver_queue() -> QueueSpec {
     QueueSpec {
         name: "outbound-message-service.deliver",
@@ -54,14 +50,18 @@ pub(crate) fn tenant_queue() -> QueueSpec {
     }
 }
 
+/// A number of a tenant has something to send. Of the former form, with a message's id, too.
 #[derive(Deserialize)]
 struct DeliverHint {
-    message_id: MessageId,
     tenant_id: TenantId,
+    phone_number_id: Option<String>,
 }
 
-/// Delivers the lane of the hinted message.
-pub(crate) struct DeliverHints(pub(crate) Deliverer);
+/// Calls for the turn of the hinted number.
+pub(crate) struct DeliverHints {
+    pub(crate) dispatch: DispatchWaker,
+    pub(crate) tenants: TenantClient,
+}
 
 #[async_trait]
 impl Handler for DeliverHints {
@@ -70,21 +70,19 @@ impl Handler for DeliverHints {
             Ok(hint) => hint,
             Err(error) => return Handled::Reject(error.into()),
         };
-        match self
-            .0
-            .deliver(&hint.tenant_id, hint.message_id.as_uuid())
-            .await
-        {
-            Ok(()) => Handled::Done,
-            // A token that no key opens stays so until somebody acts: the sweeper comes back to
-            // the message, and the queue is free for others.
-            Err(error @ DeliverError::Vault(_)) => {
-                tracing::error!(tenant.id = %hint.tenant_id, error = &error as &dyn std::error::Error, "sending is not possible");
+        if let Some(number) = hint.phone_number_id {
+            self.dispatch.wake(&hint.tenant_id, &number);
+            return Handled::Done;
+        }
+        match self.tenants.sending_profile(&hint.tenant_id).await {
+            Ok(profile) => {
+                if let Some(whatsapp) = profile.and_then(|profile| profile.whatsapp.clone()) {
+                    self.dispatch
+                        .wake(&hint.tenant_id, &whatsapp.phone_number_id);
+                }
                 Handled::Done
             }
-            Err(error @ (DeliverError::Db(_) | DeliverError::Directory(_))) => {
-                Handled::Retry(error.into())
-            }
+            Err(error) => Handled::Retry(error.into()),
         }
     }
 }
@@ -97,6 +95,7 @@ pub(crate) struct ResumeTenant {
     pub(crate) db: Db,
     pub(crate) tenants: TenantClient,
     pub(crate) sweep_now: Arc<Notify>,
+    pub(crate) check_now: Arc<Notify>,
 }
 
 #[async_trait]
@@ -108,14 +107,25 @@ impl Handler for ResumeTenant {
         };
         // The other queue does this, too, but nothing says which of them comes first.
         self.tenants.invalidate(&event.tenantid).await;
+        let number = match self.tenants.sending_profile(&event.tenantid).await {
+            Ok(profile) => profile.and_then(|profile| profile.whatsapp.clone()),
+            Err(error) => return Handled::Retry(error.into()),
+        };
+        let number = number.map(|whatsapp| whatsapp.phone_number_id);
         // Without an inbox row: to look once more is harmless.
         let released = self
             .db
-            .write("resume_tenant", &event.tenantid, holds::probe_now)
+            .write("resume_tenant", &event.tenantid, move |tx| {
+                if let Some(number) = &number {
+                    numbers::check_again(tx, number)?;
+                }
+                holds::probe_now(tx)
+            })
             .await;
         match released {
             Ok(_) => {
                 self.sweep_now.notify_one();
+                self.check_now.notify_one();
                 Handled::Done
             }
             Err(error) => Handled::Retry(error.into()),

@@ -11,5 +11,5 @@ pub(crate) const SOURCE: Source = Source {
     uri: "/services/outbound-message-service",
 };
 
-/// The routing key of the hint that a message is to be delivered.
+/// The routing key of the hint that a number has something to send.
 pub(crate) const DELIVER: &str = "message.deliver";

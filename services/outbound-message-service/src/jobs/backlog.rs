@@ -6,7 +6,7 @@ use portal_db::{Db, DbError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    store::{idempotency::SWEEPER, sweep},
+    store::sweep::{self, SWEEPER},
     usecases::admission::Admission,
 };
 

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::MediaSection,
     usecases::{
+        check_numbers::NumberChecker,
         media::forget::forget_unused,
         sweep::Sweeper,
         webhooks::{Waiting, WebhookApplier},
@@ -25,15 +26,17 @@ use crate::{
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 const INTAKE_INTERVAL: Duration = Duration::from_millis(500);
 const MEDIA_INTERVAL: Duration = Duration::from_mins(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(15);
 const TIDY_INTERVAL: Duration = Duration::from_secs(15);
 /// After a failure, so that a database that is away is not stormed.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Tells workers of due messages and settles unknown ones until `stop`.
+/// Calls for numbers with due messages and ends what waited too long, until `stop`.
 pub(crate) async fn sweep(sweeper: Sweeper, wake: Arc<Notify>, stop: CancellationToken) {
     let mut tidied: Option<Instant> = None;
+    let gauges = WaitingGauges::new();
     while !stop.is_cancelled() {
-        let pause = match sweep_once(&sweeper, &mut tidied).await {
+        let pause = match sweep_once(&sweeper, &gauges, &mut tidied).await {
             Ok(()) => SWEEP_INTERVAL,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "sweeping failed");
@@ -46,15 +49,37 @@ pub(crate) async fn sweep(sweeper: Sweeper, wake: Arc<Notify>, stop: Cancellatio
 
 async fn sweep_once(
     sweeper: &Sweeper,
+    gauges: &WaitingGauges,
     tidied: &mut Option<Instant>,
 ) -> Result<(), portal_db::DbError> {
-    sweeper.hint_due().await?;
+    sweeper.release_scheduled().await?;
+    sweeper.end_lost().await?;
+    sweeper.end_expired().await?;
     sweeper.settle_unknown().await?;
+    sweeper.wake_due().await?;
     if tidied.is_none_or(|at| at.elapsed() > TIDY_INTERVAL) {
         sweeper.forget_keys().await?;
+        gauges.record(&sweeper.count_waiting().await?);
         *tidied = Some(Instant::now());
     }
     Ok(())
+}
+
+/// Asks Meta about numbers until `stop`.
+pub(crate) async fn check_numbers(
+    checker: NumberChecker,
+    wake: Arc<Notify>,
+    stop: CancellationToken,
+) {
+    while !stop.is_cancelled() {
+        if let Err(error) = checker.check_due().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "numbers are asked about later"
+            );
+        }
+        wait(&wake, CHECK_INTERVAL, &stop).await;
+    }
 }
 
 /// Applies stored webhooks until `stop`.
@@ -105,6 +130,33 @@ pub(crate) async fn forget_media(db: Db, settings: MediaSection, stop: Cancellat
             ),
         }
         wait(&never, MEDIA_INTERVAL, &stop).await;
+    }
+}
+
+/// How many messages wait to be sent.
+struct WaitingGauges {
+    due: Gauge<i64>,
+    held: Gauge<i64>,
+}
+
+impl WaitingGauges {
+    fn new() -> Self {
+        let meter = opentelemetry::global::meter("outbound-message-service");
+        Self {
+            due: meter
+                .i64_gauge("messages.due")
+                .with_description("Messages of all tenants that could be sent now")
+                .build(),
+            held: meter
+                .i64_gauge("messages.held_numbers")
+                .with_description("Numbers of all tenants whose sending waits")
+                .build(),
+        }
+    }
+
+    fn record(&self, waiting: &crate::store::sweep::Waiting) {
+        self.due.record(waiting.due, &[]);
+        self.held.record(waiting.held, &[]);
     }
 }
 

@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 
 use crate::{
     domain::MessageStatus,
-    error::from_db,
+    error::{from_db, message_not_found},
+    routes::holds::HoldView,
     state::AppState,
     usecases::get_message::{MessageStory, get_message as find_message},
 };
@@ -44,6 +45,14 @@ pub(crate) struct MessageView {
     sent_by: SentByView,
     accepted_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    /// When it is to be sent, if it was accepted for later.
+    send_at: Option<DateTime<Utc>>,
+    /// Until when it may be sent.
+    expires_at: DateTime<Utc>,
+    /// Whether it was sent again although it may have arrived before.
+    possible_duplicate: bool,
+    /// Why the number's sending waits, while the message waits with it.
+    hold: Option<HoldView>,
     /// When the next attempt is due.
     next_attempt_at: Option<DateTime<Utc>>,
     /// The states it went through, oldest first.
@@ -99,6 +108,7 @@ impl TryFrom<MessageStory> for MessageView {
             message,
             attempts,
             history,
+            hold,
         } = story;
         let tenant_id = TenantId::parse(&message.tenant_id)
             .map_err(|_invalid| portal_db::DbError::Corrupt("messages.tenant_id".to_owned()))?;
@@ -133,6 +143,10 @@ impl TryFrom<MessageStory> for MessageView {
             },
             accepted_at: message.accepted_at,
             updated_at: message.updated_at,
+            send_at: message.send_at,
+            expires_at: message.expires_at,
+            possible_duplicate: message.possible_duplicate,
+            hold: hold.map(HoldView::from),
             next_attempt_at: message.next_attempt_at,
             history: history
                 .into_iter()
@@ -184,8 +198,6 @@ pub(crate) async fn get_message(
     let story = find_message(&state.db, caller.tenant_id(), id)
         .await
         .map_err(from_db)?
-        .ok_or_else(|| {
-            ApiError::not_found("MESSAGE_NOT_FOUND", "Your organization has no such message")
-        })?;
+        .ok_or_else(message_not_found)?;
     MessageView::try_from(story).map(web::Json).map_err(from_db)
 }

@@ -1,5 +1,7 @@
 //! The HTTP doors.
 
+mod amend;
+mod holds;
 mod media;
 mod messages;
 mod policy;
@@ -46,7 +48,12 @@ fn routes(config: &mut ServiceConfig<'_>) {
         // Before what takes any word for a message's id.
         .service(policy::get_policy)
         .service(policy::put_policy)
+        .service(holds::get_holds)
         .service(messages::get_message)
+        .service(amend::delete_message)
+        .service(amend::cancel_message)
+        .service(amend::amend_message)
+        .service(amend::retry_message)
         .service(templates::sync_templates)
         .service(templates::list_templates)
         .service(templates::get_template);

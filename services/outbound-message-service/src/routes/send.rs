@@ -203,7 +203,8 @@ impl Door {
     }
 }
 
-fn sent_by(caller: &TenantCaller) -> SentBy {
+/// Who a message or its change is by.
+pub(super) fn sent_by(caller: &TenantCaller) -> SentBy {
     let (kind, id) = match caller {
         TenantCaller::User(person) => ("user", person.user_id.to_string()),
         TenantCaller::ApiKey(key) => ("api_key", key.key_id.to_string()),

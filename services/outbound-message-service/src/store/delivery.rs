@@ -1,6 +1,4 @@
-//! A worker's steps: take the head of a lane, write the attempt, record its outcome.
-//!
-//! A lane is all messages from one number to one recipient: they leave in the order of acceptance.
+//! Changes of a single message's state.
 
 use chrono::{DateTime, Utc};
 use diesel::{dsl::now, prelude::*};
@@ -11,92 +9,9 @@ use uuid::Uuid;
 use super::messages::MessageRow;
 use crate::domain::MessageStatus;
 
-const PENDING: [&str; 3] = ["accepted", "sending", "retry_wait"];
-
 /// The database's time: leases of all workers are measured by one clock.
 pub(crate) fn database_now(tx: &mut Tx<'_>) -> Result<DateTime<Utc>, DbError> {
     Ok(diesel::select(now.into_sql::<diesel::sql_types::Timestamptz>()).get_result(tx.conn())?)
-}
-
-/// The lane of a message: its number and its recipient.
-pub(crate) fn find_lane(
-    tx: &mut Tx<'_>,
-    message_id: Uuid,
-) -> Result<Option<(String, String)>, DbError> {
-    Ok(messages::table
-        .find(message_id)
-        .select((messages::phone_number_id, messages::recipient))
-        .first(tx.conn())
-        .optional()?)
-}
-
-/// The first message of a lane that is not done, locked.
-///
-/// Waits for a worker that holds the lock instead of skipping it: the next message must not
-/// overtake.
-pub(crate) fn lock_lane_head(
-    tx: &mut Tx<'_>,
-    phone_number_id: &str,
-    recipient: &str,
-) -> Result<Option<MessageRow>, DbError> {
-    Ok(messages::table
-        .filter(messages::tenant_id.eq(tx.tenant().map_or("", |tenant| tenant.as_str()).to_owned()))
-        .filter(messages::phone_number_id.eq(phone_number_id))
-        .filter(messages::recipient.eq(recipient))
-        .filter(messages::status.eq_any(PENDING))
-        .order(messages::seq)
-        .select(MessageRow::as_select())
-        .for_update()
-        .first(tx.conn())
-        .optional()?)
-}
-
-/// Forgets that workers were told of the lane's messages: they were, and could do nothing. The
-/// sweeper tells them again as soon as something can be done.
-pub(crate) fn forget_hints(
-    tx: &mut Tx<'_>,
-    phone_number_id: &str,
-    recipient: &str,
-) -> Result<(), DbError> {
-    diesel::update(
-        messages::table
-            .filter(messages::phone_number_id.eq(phone_number_id))
-            .filter(messages::recipient.eq(recipient))
-            .filter(messages::status.eq_any(PENDING)),
-    )
-    .set(messages::hinted_at.eq(None::<DateTime<Utc>>))
-    .execute(tx.conn())?;
-    Ok(())
-}
-
-/// Writes the attempt ahead of the request: what is sent is never unknown to us.
-pub(crate) fn begin_attempt(
-    tx: &mut Tx<'_>,
-    message: &MessageRow,
-    attempt_id: Uuid,
-    lease_until: DateTime<Utc>,
-    traceparent: Option<&str>,
-) -> Result<i32, DbError> {
-    let number = message.attempts + 1;
-    diesel::insert_into(message_attempts::table)
-        .values((
-            message_attempts::attempt_id.eq(attempt_id),
-            message_attempts::tenant_id.eq(&message.tenant_id),
-            message_attempts::message_id.eq(message.message_id),
-            message_attempts::number.eq(number),
-            message_attempts::traceparent.eq(traceparent),
-        ))
-        .execute(tx.conn())?;
-    diesel::update(messages::table.find(message.message_id))
-        .set((
-            messages::status.eq(MessageStatus::Sending.as_str()),
-            messages::attempts.eq(number),
-            messages::lease_until.eq(Some(lease_until)),
-            messages::next_attempt_at.eq(None::<DateTime<Utc>>),
-            messages::updated_at.eq(now),
-        ))
-        .execute(tx.conn())?;
-    Ok(number)
 }
 
 /// How an attempt ended.
@@ -154,7 +69,6 @@ pub(crate) fn update_state(
             .set((
                 messages::status.eq(status.as_str()),
                 messages::next_attempt_at.eq(change.next_attempt_at),
-                messages::hinted_at.eq(None::<DateTime<Utc>>),
                 messages::lease_until.eq(None::<DateTime<Utc>>),
                 messages::unknown_since.eq(unknown_since),
                 messages::retries.eq(message.retries + i32::from(change.counts_retry)),

@@ -1,11 +1,8 @@
 //! Idempotency keys whose time is over; they are written with their messages ([`super::acceptance`]).
 
 use diesel::{dsl::now, prelude::*};
-use portal_db::{CrossTenantPath, DbError, Scope, Tx};
+use portal_db::{DbError, Tx};
 use portal_db_schema::schema::idempotency_keys;
-
-/// The one who may delete expired keys of all tenants.
-pub(crate) const SWEEPER: Scope = Scope::CrossTenant(CrossTenantPath::DeliverySweeper);
 
 /// Forgets keys whose time is over.
 pub(crate) fn delete_expired_any_tenant(tx: &mut Tx<'_>) -> Result<usize, DbError> {

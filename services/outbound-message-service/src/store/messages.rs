@@ -33,9 +33,11 @@ pub(crate) struct MessageRow {
     pub(crate) sent_by_kind: String,
     pub(crate) sent_by: String,
     pub(crate) traceparent: Option<String>,
+    pub(crate) send_at: Option<DateTime<Utc>>,
     pub(crate) expires_at: DateTime<Utc>,
     pub(crate) accepted_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,
+    pub(crate) possible_duplicate: bool,
 }
 
 impl MessageRow {

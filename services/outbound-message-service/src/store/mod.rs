@@ -2,6 +2,7 @@
 //! across tenants end in `_any_tenant`.
 
 pub(crate) mod acceptance;
+pub(crate) mod amendments;
 pub(crate) mod contacts;
 pub(crate) mod delivery;
 pub(crate) mod evidence;
@@ -9,9 +10,12 @@ pub(crate) mod holds;
 pub(crate) mod idempotency;
 pub(crate) mod inbound;
 pub(crate) mod intake;
+pub(crate) mod lanes;
 pub(crate) mod media;
 pub(crate) mod messages;
 pub(crate) mod notices;
+pub(crate) mod numbers;
+pub(crate) mod outcomes;
 pub(crate) mod policies;
 pub(crate) mod reports;
 pub(crate) mod sweep;
@@ -19,3 +23,10 @@ pub(crate) mod template_syncs;
 pub(crate) mod templates;
 pub(crate) mod token_checks;
 pub(crate) mod unmatched;
+
+use portal_db::Tx;
+
+/// The tenant that the transaction runs for, as its rows write it.
+fn tenant_of(tx: &Tx<'_>) -> String {
+    tx.tenant().map_or("", |tenant| tenant.as_str()).to_owned()
+}

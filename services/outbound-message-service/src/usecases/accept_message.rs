@@ -26,6 +26,7 @@ use crate::{
     domain::{Draft, MessageStatus},
     events::{DELIVER, SOURCE},
     store::acceptance::{NewKey, NewMessage},
+    usecases::dispatch::DispatchWaker,
 };
 
 /// A caller's `Idempotency-Key` with the fingerprint of what was asked for under it.
@@ -114,6 +115,7 @@ pub(crate) struct Acceptor {
     pub(crate) preflight: Preflight,
     pub(crate) admission: Arc<Admission>,
     pub(crate) queue: BatchQueue,
+    pub(crate) dispatch: DispatchWaker,
     pub(crate) time_to_live: chrono::Duration,
     pub(crate) idempotency_window: chrono::Duration,
     pub(crate) content_in_events: bool,
@@ -130,12 +132,14 @@ impl Acceptor {
             .check(&command.tenant, &command.draft)
             .await?;
         let tenant = command.tenant.clone();
+        let number = cleared.whatsapp.phone_number_id.clone();
         let (answer, row) = self.prepare(command, cleared)?;
         tracing::Span::current().record("message.id", tracing::field::display(answer.message_id));
         let outcomes = self.queue.commit(vec![row]).await?;
         let outcome = outcomes.into_iter().next().ok_or(BatchError::Full)?;
         match outcome {
             Outcome::Accepted => {
+                self.dispatch.wake(&tenant, &number);
                 self.admission.count(&tenant, 1);
                 self.accepted.add(1, &[]);
                 Ok(Acceptance {

@@ -10,7 +10,8 @@ use portal_events::{
     catalogue::{MessageDelivered, MessageError, MessageFailed, MessageRead, MessageSent},
     outbox_event,
 };
-use portal_types::MessageId;
+use portal_types::{MessageId, TenantId};
+use uuid::Uuid;
 
 use crate::{
     domain::{MessageStatus, Source},
@@ -72,7 +73,7 @@ pub(crate) fn report(
             pricing: report.pricing.clone(),
         },
     )?;
-    if moved && let Some(event) = announcement(message, report)? {
+    if moved && let Some(event) = announcement(message, &report)? {
         outbox::append(tx, &[event])?;
     }
     Ok(moved)
@@ -81,26 +82,50 @@ pub(crate) fn report(
 /// What is told of a message that moved, if it is told of at all.
 pub(crate) fn announcement(
     message: &MessageRow,
-    report: Report,
+    report: &Report,
 ) -> Result<Option<NewOutboxEvent>, DbError> {
-    let tenant_id = message.tenant()?;
+    let subject = Subject {
+        message_id: message.message_id,
+        tenant_id: &message.tenant_id,
+        recipient: &message.recipient,
+        wamid: message.wamid.as_deref(),
+        attempts: message.attempts,
+        traceparent: message.traceparent.as_deref(),
+    };
+    event_of(&subject, report)
+}
+
+/// A message, as far as its events tell of it.
+pub(crate) struct Subject<'a> {
+    pub(crate) message_id: Uuid,
+    pub(crate) tenant_id: &'a str,
+    pub(crate) recipient: &'a str,
+    pub(crate) wamid: Option<&'a str>,
+    pub(crate) attempts: i32,
+    pub(crate) traceparent: Option<&'a str>,
+}
+
+/// The event that tells of a message's new state, if there is one for it.
+pub(crate) fn event_of(
+    message: &Subject<'_>,
+    report: &Report,
+) -> Result<Option<NewOutboxEvent>, DbError> {
+    let tenant_id = TenantId::parse(message.tenant_id)
+        .map_err(|_invalid| DbError::Corrupt("messages.tenant_id".to_owned()))?;
     // The whole life of a message is one trace: the request's.
     let context = EventContext {
-        traceparent: message.traceparent.clone(),
+        traceparent: message.traceparent.map(str::to_owned),
         request_id: None,
     };
     let message_id = MessageId::from(message.message_id);
-    let to = message.recipient.clone();
-    let wamid = report.wamid.or_else(|| message.wamid.clone());
-    let Report {
-        status,
-        at,
-        pricing,
-        error,
-        ..
-    } = report;
+    let to = message.recipient.to_owned();
+    let wamid = report
+        .wamid
+        .clone()
+        .or_else(|| message.wamid.map(str::to_owned));
+    let (at, pricing) = (report.at, report.pricing.clone());
     let tenant = tenant_id.clone();
-    let row = match status {
+    let row = match report.status {
         MessageStatus::Sent => {
             let event = MessageSent {
                 message_id,
@@ -135,7 +160,7 @@ pub(crate) fn announcement(
             outbox_event(SOURCE, &tenant, &context, at, &event)?
         }
         MessageStatus::Failed => {
-            let error = error.unwrap_or_else(|| MessageError {
+            let error = report.error.clone().unwrap_or_else(|| MessageError {
                 code: None,
                 title: "The message failed".to_owned(),
                 details: None,

@@ -5,7 +5,10 @@ use portal_types::{MessageId, TenantId};
 
 use crate::{
     domain::MessageStatus,
-    store::messages::{self, AttemptRow, MessageRow, StatusEventRow},
+    store::{
+        holds::{self, HoldRow},
+        messages::{self, AttemptRow, MessageRow, StatusEventRow},
+    },
 };
 
 /// A message with everything that happened to it.
@@ -13,6 +16,8 @@ pub(crate) struct MessageStory {
     pub(crate) message: MessageRow,
     pub(crate) attempts: Vec<AttemptRow>,
     pub(crate) history: Vec<StatusEventRow>,
+    /// What the message waits for, if its number is held.
+    pub(crate) hold: Option<HoldRow>,
 }
 
 /// The message, if it is the tenant's.
@@ -33,11 +38,27 @@ pub(crate) async fn get_message(
             // The row itself tells of its acceptance.
             history.insert(0, StatusEventRow::accepted(message.accepted_at));
         }
+        let waits = matches!(
+            message.status()?,
+            MessageStatus::Accepted | MessageStatus::RetryWait
+        );
+        let hold = if waits {
+            holds::find(tx, &message.phone_number_id)?
+        } else {
+            None
+        };
         Ok(Some(MessageStory {
             message,
             attempts,
             history,
+            hold,
         }))
     })
     .await
+}
+
+/// The tenant's numbers whose sending waits.
+#[tracing::instrument(name = "usecase.list_holds", skip_all, fields(tenant.id = %tenant))]
+pub(crate) async fn list_holds(db: &Db, tenant: &TenantId) -> Result<Vec<HoldRow>, DbError> {
+    db.read("list_holds", tenant, holds::list).await
 }

@@ -2,18 +2,18 @@
 
 pub(crate) mod accept_batch;
 pub(crate) mod accept_message;
-
 pub(crate) mod account;
 pub(crate) mod admission;
+pub(crate) mod amend_message;
 pub(crate) mod change_state;
-pub(crate) mod deliver_lane;
+pub(crate) mod check_numbers;
+pub(crate) mod dispatch;
 pub(crate) mod get_message;
 pub(crate) mod mark_read;
 pub(crate) mod media;
 pub(crate) mod policies;
 pub(crate) mod preflight;
 pub(crate) mod read_received;
-mod record_outcome;
 pub(crate) mod sweep;
 pub(crate) mod templates;
 pub(crate) mod token_health;

@@ -1,17 +1,24 @@
-//! Looking for what is due: heals lost hints, wakes waiting retries, settles what stays unknown.
+//! Looking for what nobody was told of: heals lost hints, wakes waiting retries, ends what waited
+//! too long, settles what stays unknown.
 
-use std::collections::BTreeMap;
-
-use portal_db::{Db, DbError, outbox};
-use portal_events::{EventContext, RelayWaker, catalogue::MessageError, outbox_work};
+use chrono::{DateTime, Utc};
+use portal_db::{Db, DbError, Tx};
+use portal_events::{RelayWaker, catalogue::MessageError};
 use portal_types::TenantId;
-use uuid::Uuid;
 
 use crate::{
     domain::{MessageStatus, Source},
-    events::{DELIVER, SOURCE},
-    store::{delivery, idempotency, messages, sweep},
-    usecases::change_state::{self, Report},
+    store::{
+        amendments::{self, Released},
+        delivery::{self, AttemptOutcome},
+        idempotency,
+        messages::{self, MessageRow},
+        sweep::{self, DueMessage, SWEEPER, Waiting},
+    },
+    usecases::{
+        change_state::{self, Report},
+        dispatch::DispatchWaker,
+    },
 };
 
 const BATCH: i64 = 500;
@@ -21,104 +28,208 @@ const BATCH: i64 = 500;
 pub(crate) struct Sweeper {
     pub(crate) db: Db,
     pub(crate) relay: RelayWaker,
+    pub(crate) dispatch: DispatchWaker,
     pub(crate) unknown_horizon_seconds: i32,
+    pub(crate) horizon_needs_webhooks: bool,
 }
 
 impl Sweeper {
-    /// Tells workers of all messages that are due; answers of how many.
-    pub(crate) async fn hint_due(&self) -> Result<usize, DbError> {
-        let due = self
+    /// Calls for all numbers that have something to send; answers of how many.
+    pub(crate) async fn wake_due(&self) -> Result<usize, DbError> {
+        let numbers = self
             .db
-            .read("sweep.list_due", idempotency::SWEEPER, |tx| {
-                sweep::list_due_any_tenant(tx, BATCH)
+            .read(
+                "sweep.list_due",
+                SWEEPER,
+                sweep::list_due_numbers_any_tenant,
+            )
+            .await?;
+        for number in &numbers {
+            let tenant = TenantId::parse(&number.tenant_id)
+                .map_err(|_invalid| DbError::Corrupt("messages.tenant_id".to_owned()))?;
+            self.dispatch.wake(&tenant, &number.phone_number_id);
+        }
+        Ok(numbers.len())
+    }
+
+    /// Notes that Meta may have the messages whose worker died with the request in hand.
+    pub(crate) async fn end_lost(&self) -> Result<usize, DbError> {
+        let lost = self
+            .db
+            .read("sweep.list_lost", SWEEPER, |tx| {
+                sweep::list_lost_any_tenant(tx, BATCH)
             })
             .await?;
-        let mut by_tenant: BTreeMap<TenantId, Vec<Uuid>> = BTreeMap::new();
-        for message in due {
-            by_tenant
-                .entry(message.tenant()?)
-                .or_default()
-                .push(message.message_id);
-        }
-        let mut hinted = 0;
-        for (tenant, ids) in by_tenant {
-            hinted += self.hint(&tenant, ids).await?;
-        }
-        if hinted > 0 {
+        self.each("sweep.end_lost", lost, |tx, row, at| {
+            let is_lost = row.status()? == MessageStatus::Sending
+                && row.lease_until.is_some_and(|until| until < at);
+            if !is_lost {
+                return Ok(());
+            }
+            let lost = AttemptOutcome {
+                outcome: Some("unknown"),
+                error_class: Some("worker_lost"),
+                ..AttemptOutcome::default()
+            };
+            delivery::finish_attempt(tx, row.message_id, row.attempts, &lost)?;
+            change_state::mark_unknown(tx, row)
+        })
+        .await
+    }
+
+    /// Ends messages that could not be sent within their time to live.
+    pub(crate) async fn end_expired(&self) -> Result<usize, DbError> {
+        let expired = self
+            .db
+            .read("sweep.list_expired", SWEEPER, |tx| {
+                sweep::list_expired_any_tenant(tx, BATCH)
+            })
+            .await?;
+        self.each("sweep.end_expired", expired, |tx, row, at| {
+            let waits = matches!(
+                row.status()?,
+                MessageStatus::Accepted | MessageStatus::RetryWait
+            );
+            if waits && row.expires_at <= at {
+                change_state::report(tx, row, expired_report(at))?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Lets scheduled messages that are due enter their lanes; those whose customer service window
+    /// has closed meanwhile fail.
+    pub(crate) async fn release_scheduled(&self) -> Result<(), DbError> {
+        let tenants = self
+            .db
+            .read(
+                "sweep.list_scheduled",
+                SWEEPER,
+                sweep::list_scheduled_tenants_any_tenant,
+            )
+            .await?;
+        for tenant in tenants {
+            let released = self
+                .db
+                .write("sweep.release_scheduled", &tenant, release_scheduled)
+                .await?;
+            for number in released {
+                self.dispatch.wake(&tenant, &number.phone_number_id);
+            }
             self.relay.wake();
         }
-        Ok(hinted)
+        Ok(())
     }
 
-    async fn hint(&self, tenant: &TenantId, ids: Vec<Uuid>) -> Result<usize, DbError> {
-        let owner = tenant.clone();
-        self.db
-            .write("sweep.hint", tenant, move |tx| {
-                let rows: Vec<_> = sweep::mark_hinted(tx, &ids)?
-                    .into_iter()
-                    .map(|(id, traceparent)| {
-                        let work = serde_json::json!({ "message_id": id, "tenant_id": owner });
-                        let context = EventContext {
-                            traceparent,
-                            request_id: None,
-                        };
-                        outbox_work(SOURCE, &owner, &context, DELIVER, id.to_string(), work)
-                    })
-                    .collect();
-                outbox::append(tx, &rows)?;
-                Ok(rows.len())
-            })
-            .await
-    }
-
-    /// Gives up messages that no webhook has settled within the horizon: they fail loudly, and are
-    /// not sent again, because Meta may have taken them.
+    /// Settles messages about which no webhook told within the horizon: they fail loudly and are not
+    /// sent again, because Meta may have taken them. Those of a tenant that wants them sent at least
+    /// once are sent again, marked as possible duplicates.
     pub(crate) async fn settle_unknown(&self) -> Result<usize, DbError> {
         let horizon = self.unknown_horizon_seconds;
+        let needs_webhooks = self.horizon_needs_webhooks;
         let overdue = self
             .db
-            .read("sweep.list_unknown", idempotency::SWEEPER, move |tx| {
-                sweep::list_overdue_unknown_any_tenant(tx, horizon, BATCH)
+            .read("sweep.list_unknown", SWEEPER, move |tx| {
+                sweep::list_overdue_unknown_any_tenant(tx, horizon, needs_webhooks, BATCH)
             })
             .await?;
-        let count = overdue.len();
-        for message in overdue {
-            let id = message.message_id;
-            self.db
-                .write(
-                    "sweep.settle_unknown",
-                    &message.tenant()?,
-                    move |tx| match messages::lock(tx, id)? {
-                        Some(row) if row.status()? == MessageStatus::Unknown => {
-                            let at = delivery::database_now(tx)?;
-                            change_state::report(tx, &row, undetermined(at)).map(drop)
-                        }
-                        _ => Ok(()),
-                    },
-                )
-                .await?;
-        }
+        let count = self.each("sweep.settle_unknown", overdue, settle).await?;
         if count > 0 {
             tracing::warn!(
                 messages = count,
-                "messages whose outcome stayed unknown are given up"
+                "messages whose outcome stayed unknown are settled"
             );
+        }
+        Ok(count)
+    }
+
+    /// Looks at each message again, locked and within its tenant's walls.
+    async fn each(
+        &self,
+        name: &'static str,
+        due: Vec<DueMessage>,
+        work: fn(&mut Tx<'_>, &MessageRow, DateTime<Utc>) -> Result<(), DbError>,
+    ) -> Result<usize, DbError> {
+        let count = due.len();
+        for message in due {
+            let id = message.message_id;
+            let tenant = message.tenant()?;
+            let number = self
+                .db
+                .write(name, &tenant, move |tx| {
+                    let Some(row) = messages::lock(tx, id)? else {
+                        return Ok::<_, DbError>(None);
+                    };
+                    let at = delivery::database_now(tx)?;
+                    work(tx, &row, at)?;
+                    Ok(Some(row.phone_number_id))
+                })
+                .await?;
+            // Its lane goes on.
+            if let Some(number) = number {
+                self.dispatch.wake(&tenant, &number);
+            }
+        }
+        if count > 0 {
             self.relay.wake();
         }
         Ok(count)
     }
 
+    /// How much waits, of all tenants.
+    pub(crate) async fn count_waiting(&self) -> Result<Waiting, DbError> {
+        self.db
+            .read("sweep.count_waiting", SWEEPER, sweep::measure_any_tenant)
+            .await
+    }
+
     /// Forgets idempotency keys whose time is over.
     pub(crate) async fn forget_keys(&self) -> Result<usize, DbError> {
         self.db
-            .write("sweep.forget_keys", idempotency::SWEEPER, |tx| {
-                idempotency::delete_expired_any_tenant(tx)
-            })
+            .write(
+                "sweep.forget_keys",
+                SWEEPER,
+                idempotency::delete_expired_any_tenant,
+            )
             .await
     }
 }
 
-fn undetermined(at: chrono::DateTime<chrono::Utc>) -> Report {
+fn settle(tx: &mut Tx<'_>, row: &MessageRow, at: DateTime<Utc>) -> Result<(), DbError> {
+    if row.status()? != MessageStatus::Unknown {
+        return Ok(());
+    }
+    // Twice at the most: a third message would not make the first two less likely.
+    if row.expires_at > at && !row.possible_duplicate && amendments::wants_at_least_once(tx)? {
+        let left = (row.expires_at - at).to_std().unwrap_or_default();
+        return amendments::send_again(tx, row, left, true);
+    }
+    change_state::report(tx, row, undetermined(at)).map(drop)
+}
+
+fn release_scheduled(tx: &mut Tx<'_>) -> Result<Vec<Released>, DbError> {
+    let at = delivery::database_now(tx)?;
+    for id in amendments::list_outside_window(tx, BATCH)? {
+        if let Some(row) = messages::lock(tx, id)?
+            && row.status()? == MessageStatus::Scheduled
+        {
+            change_state::report(tx, &row, outside_window(at))?;
+        }
+    }
+    amendments::release_scheduled(tx, BATCH)
+}
+
+fn outside_window(at: DateTime<Utc>) -> Report {
+    policy_failure(
+        at,
+        "window_closed",
+        "The customer service window had closed before the message was due",
+        Some("Outside the window only templates arrive."),
+    )
+}
+
+fn policy_failure(at: DateTime<Utc>, class: &str, title: &str, details: Option<&str>) -> Report {
     Report {
         status: MessageStatus::Failed,
         source: Source::Policy,
@@ -127,12 +238,27 @@ fn undetermined(at: chrono::DateTime<chrono::Utc>) -> Report {
         pricing: None,
         error: Some(MessageError {
             code: None,
-            title: "Meta's answer was lost and no webhook told the outcome".to_owned(),
-            details: Some(
-                "The message may have arrived. Ask the recipient before it is sent again."
-                    .to_owned(),
-            ),
-            class: "undetermined".to_owned(),
+            title: title.to_owned(),
+            details: details.map(str::to_owned),
+            class: class.to_owned(),
         }),
     }
+}
+
+fn expired_report(at: DateTime<Utc>) -> Report {
+    policy_failure(
+        at,
+        "expired",
+        "The message could not be sent within its time to live",
+        None,
+    )
+}
+
+fn undetermined(at: DateTime<Utc>) -> Report {
+    policy_failure(
+        at,
+        "undetermined",
+        "Meta's answer was lost and no webhook told the outcome",
+        Some("The message may have arrived. Ask the recipient before it is sent again."),
+    )
 }

@@ -18,7 +18,7 @@ fn rows(world: &World) -> Vec<String> {
     .collect()
 }
 
-fn fields(body: &Value) -> Vec<&str> {
+pub(crate) fn fields(body: &Value) -> Vec<&str> {
     let details = body["error"]["details"].as_array().unwrap();
     details
         .iter()
@@ -180,15 +180,21 @@ async fn a_key_stands_for_one_message_with_any_number_of_callers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_are_accepted_while_the_broker_is_away_and_leave_when_it_is_back() {
+async fn messages_are_accepted_and_sent_while_the_broker_is_away_and_told_of_when_it_is_back() {
     let mut world = World::prepare(&[("RABBITMQ__URL", "amqp://127.0.0.1:1/%2f")]);
     world.run_service().await;
     let token = world.sisters.token("acme");
     let id = world.send(&token, "+1234567890").await;
-    assert_eq!(world.get(&token, &id).await.1["status"], "accepted");
+    world.reaches(&token, &id, "read").await;
     world.stop_service();
 
+    let told = "SELECT count(*) > 0 FROM outbox_events WHERE published_at IS NOT NULL \
+         AND routing_key = 'message.read'";
+    assert_eq!(world.db.query(told), ["f"]);
     world.set("RABBITMQ__URL", &portal_test_harness::amqp_url());
     world.run_service().await;
-    world.reaches(&token, &id, "read").await;
+    portal_test_harness::eventually("the events to leave", async || {
+        (world.db.query(told) == ["t"]).then_some(())
+    })
+    .await;
 }

@@ -10,10 +10,12 @@
 )]
 
 mod accept;
+mod amend;
 mod api_keys;
 mod authentication;
 mod crash;
 mod deliver;
+mod dispatch;
 mod mark_read;
 mod media;
 mod media_sending;

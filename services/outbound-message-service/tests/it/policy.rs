@@ -105,7 +105,11 @@ async fn the_door_opens_to_supervisors_and_keys_for_reading_and_to_administrator
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_of_unknown_outcome_is_given_up_after_its_tenants_horizon() {
     // By the deployment's default it would be given up at once.
-    let world = World::start_with(&[("DELIVERY__UNKNOWN_HORIZON_SECONDS", "1")]).await;
+    let world = World::start_with(&[
+        ("DELIVERY__UNKNOWN_HORIZON_SECONDS", "1"),
+        ("DELIVERY__HORIZON_NEEDS_WEBHOOKS", "false"),
+    ])
+    .await;
     let admin = world.sisters.token_as(Role::Admin, "acme");
     write(&world, &admin, &json!({"unknown_horizon_seconds": 600})).await;
     let lost = magic_recipient("602", 0);

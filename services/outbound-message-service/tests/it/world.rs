@@ -247,6 +247,18 @@ impl World {
         .await
     }
 
+    /// Waits until the message failed whose outcome is unknown: its horizon runs only while webhooks of
+    /// its number arrive, so others are sent meanwhile.
+    pub(crate) async fn settles(&self, token: &str, id: &str) -> Value {
+        eventually(&format!("{id} to be settled"), async || {
+            self.send(token, "+15551234567").await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let (_, message) = self.get(token, id).await;
+            (message["status"] == "failed").then_some(message)
+        })
+        .await
+    }
+
     /// Catches events from now on.
     pub(crate) async fn listen(&self, binding: &str) -> EventListener {
         EventListener::start(&self.isolation, binding).await
@@ -277,7 +289,7 @@ fn reqwest_client() -> reqwest::Client {
         .unwrap()
 }
 
-async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
+pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
     let response = request.send().await.unwrap();
     let status = response.status();
     let text = response.text().await.unwrap();

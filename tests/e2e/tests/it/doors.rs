@@ -282,6 +282,7 @@ pub(crate) const DOORS: &[Door] = &[
     ),
     (Messages, "put", "/api/messages/policy", ADMINS),
     (Messages, "post", "/api/messages", PEOPLE_AND_KEYS),
+    (Messages, "get", "/api/messages/holds", SUPERVISORS),
     (Messages, "post", "/api/messages/send", PEOPLE_AND_KEYS),
     (Messages, "post", "/api/messages/upload", PEOPLE_AND_KEYS),
     (
@@ -289,6 +290,30 @@ pub(crate) const DOORS: &[Door] = &[
         "post",
         "/api/messages/send/template",
         PEOPLE_AND_KEYS,
+    ),
+    (
+        Messages,
+        "delete",
+        "/api/messages/{message_id}",
+        PEOPLE_AND_KEYS,
+    ),
+    (
+        Messages,
+        "patch",
+        "/api/messages/{message_id}",
+        PEOPLE_AND_KEYS,
+    ),
+    (
+        Messages,
+        "post",
+        "/api/messages/{message_id}/cancel",
+        PEOPLE_AND_KEYS,
+    ),
+    (
+        Messages,
+        "post",
+        "/api/messages/{message_id}/retry",
+        SUPERVISORS,
     ),
     (
         Messages,

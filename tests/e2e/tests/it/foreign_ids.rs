@@ -18,6 +18,8 @@ fn body(door: &Door) -> Option<Value> {
             "post",
             "/api/tenants/{tenant_id}/api-keys/{key_id}/rotate" | "/api/messages/{message_id}/read",
         ) => json!({}),
+        ("patch", "/api/messages/{message_id}") => json!({"text": "new"}),
+        ("post", "/api/messages/{message_id}/retry") => json!({}),
         _ => return None,
     })
 }

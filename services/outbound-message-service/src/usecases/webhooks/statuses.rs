@@ -256,7 +256,7 @@ impl<'a> Story<'a> {
             self.correct(&told)?;
         }
         self.outgoing
-            .extend(change_state::announcement(self.message, told)?);
+            .extend(change_state::announcement(self.message, &told)?);
         Ok(())
     }
 

@@ -1,0 +1,227 @@
+//! `PATCH` and `DELETE /api/messages/{message_id}`, `POST …/cancel` and `…/retry`
+
+use actix_web::{HttpResponse, delete, patch, post, web};
+use chrono::{DateTime, Utc};
+use portal_auth::{Guarded, TenantCaller};
+use portal_service_kit::{
+    ApiError, FieldErrors,
+    http::{RequestId, ValidJson, ValidPath},
+};
+use portal_types::{ApiScope, MessageId, Role};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    routes::send::sent_by,
+    state::AppState,
+    usecases::amend_message::{Change, Request},
+};
+
+/// How far ahead a message may be scheduled.
+const LONGEST_DELAY: chrono::Duration = chrono::Duration::days(366);
+
+/// What changes about a scheduled message; what is left out stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AmendMessageRequest {
+    /// When it is to be sent.
+    #[serde(default)]
+    send_at: Option<DateTime<Utc>>,
+    /// Its new text, if it is a text message.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 4096)]
+    text: Option<String>,
+}
+
+impl TryFrom<AmendMessageRequest> for Change {
+    type Error = FieldErrors;
+
+    fn try_from(request: AmendMessageRequest) -> Result<Self, FieldErrors> {
+        let mut errors = FieldErrors::new();
+        let now = Utc::now();
+        if request.send_at.is_none() && request.text.is_none() {
+            errors.add("send_at", "say what changes: send_at, text or both");
+        }
+        if request
+            .send_at
+            .is_some_and(|at| at <= now || at > now + LONGEST_DELAY)
+        {
+            errors.add("send_at", "must be in the future, within a year");
+        }
+        if let Some(text) = &request.text {
+            let length = text.chars().count();
+            if text.trim().is_empty() || length > portal_whatsapp::MAX_TEXT_CHARS {
+                errors.add("text", "must have 1 to 4096 characters");
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Self {
+            send_at: request.send_at,
+            text: request.text,
+        })
+    }
+}
+
+/// Whether a second arrival is taken into the bargain.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RetryMessageRequest {
+    /// Needed for a message of the class `undetermined`: it may have arrived.
+    #[serde(default)]
+    accept_duplicate: bool,
+}
+
+/// A message after it was changed; `GET /api/messages/{message_id}` tells all of it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AmendedView {
+    /// Always true.
+    success: bool,
+    message_id: MessageId,
+    /// `canceled`, `scheduled` or `accepted`.
+    status: &'static str,
+}
+
+fn request(caller: &TenantCaller, message_id: MessageId, request_id: &RequestId) -> Request {
+    Request {
+        tenant: caller.tenant_id().clone(),
+        message_id,
+        by: sent_by(caller),
+        request_id: Some(request_id.as_str().to_owned()),
+    }
+}
+
+async fn cancel(
+    caller: TenantCaller,
+    id: MessageId,
+    state: &AppState,
+    request_id: &RequestId,
+) -> Result<HttpResponse, ApiError> {
+    caller.require_scope(ApiScope::MessagesSend)?;
+    state
+        .amender
+        .cancel(request(&caller, id, request_id))
+        .await?;
+    Ok(HttpResponse::Ok().json(AmendedView {
+        success: true,
+        message_id: id,
+        status: "canceled",
+    }))
+}
+
+/// Takes a message back that is not sent.
+#[utoipa::path(
+    tag = "messages",
+    params(("message_id" = MessageId, Path, description = "The message")),
+    responses(
+        (status = 200, description = "It will not be sent", body = AmendedView),
+        (status = 400, description = "The id is not a UUID"),
+        (status = 401, description = "The token or API key is missing, expired or revoked"),
+        (status = 403, description = "The API key lacks the scope messages:send"),
+        (status = 404, description = "The organization has no such message"),
+        (status = 409, description = "It is sent, or Meta may have it"),
+        (status = 503, description = "Nothing was changed; try again"),
+    ),
+    security(("bearer" = []))
+)]
+#[delete("/api/messages/{message_id}")]
+pub(crate) async fn delete_message(
+    Guarded(caller, ValidPath(id)): Guarded<TenantCaller, ValidPath<MessageId>>,
+    state: web::Data<AppState>,
+    request_id: RequestId,
+) -> Result<HttpResponse, ApiError> {
+    cancel(caller, id, &state, &request_id).await
+}
+
+/// As `DELETE /api/messages/{message_id}`.
+#[utoipa::path(
+    tag = "messages",
+    params(("message_id" = MessageId, Path, description = "The message")),
+    responses(
+        (status = 200, description = "It will not be sent", body = AmendedView),
+        (status = 401, description = "The token or API key is missing, expired or revoked"),
+        (status = 404, description = "The organization has no such message"),
+        (status = 409, description = "It is sent, or Meta may have it"),
+    ),
+    security(("bearer" = []))
+)]
+#[post("/api/messages/{message_id}/cancel")]
+pub(crate) async fn cancel_message(
+    Guarded(caller, ValidPath(id)): Guarded<TenantCaller, ValidPath<MessageId>>,
+    state: web::Data<AppState>,
+    request_id: RequestId,
+) -> Result<HttpResponse, ApiError> {
+    cancel(caller, id, &state, &request_id).await
+}
+
+/// Changes the time or the text of a message while it is scheduled.
+#[utoipa::path(
+    tag = "messages",
+    params(("message_id" = MessageId, Path, description = "The message")),
+    request_body = AmendMessageRequest,
+    responses(
+        (status = 200, description = "Changed", body = AmendedView),
+        (status = 400, description = "Some fields cannot be used; all of them are named"),
+        (status = 401, description = "The token or API key is missing, expired or revoked"),
+        (status = 403, description = "The API key lacks the scope messages:send"),
+        (status = 404, description = "The organization has no such message"),
+        (status = 409, description = "It is no longer scheduled, or not a text message"),
+        (status = 503, description = "Nothing was changed; try again"),
+    ),
+    security(("bearer" = []))
+)]
+#[patch("/api/messages/{message_id}")]
+pub(crate) async fn amend_message(
+    Guarded(caller, (ValidPath(id), ValidJson(body))): Guarded<
+        TenantCaller,
+        (ValidPath<MessageId>, ValidJson<AmendMessageRequest>),
+    >,
+    state: web::Data<AppState>,
+    request_id: RequestId,
+) -> Result<HttpResponse, ApiError> {
+    caller.require_scope(ApiScope::MessagesSend)?;
+    let change = Change::try_from(body).map_err(|fields| ApiError::validation(&fields))?;
+    let request = request(&caller, id, &request_id);
+    state.amender.amend(request, change).await?;
+    Ok(HttpResponse::Ok().json(AmendedView {
+        success: true,
+        message_id: id,
+        status: "scheduled",
+    }))
+}
+
+/// Sends a failed message again, at the end of its conversation.
+#[utoipa::path(
+    tag = "messages",
+    params(("message_id" = MessageId, Path, description = "The message")),
+    request_body = RetryMessageRequest,
+    responses(
+        (status = 202, description = "It will be sent again", body = AmendedView),
+        (status = 400, description = "Some fields cannot be used; all of them are named"),
+        (status = 401, description = "The token is missing, expired or revoked"),
+        (status = 403, description = "This needs the role supervisor"),
+        (status = 404, description = "The organization has no such message"),
+        (status = 409, description = "It did not fail, or it may have arrived"),
+        (status = 503, description = "Nothing was changed; try again"),
+    ),
+    security(("bearer" = []))
+)]
+#[post("/api/messages/{message_id}/retry")]
+pub(crate) async fn retry_message(
+    Guarded(caller, (ValidPath(id), ValidJson(body))): Guarded<
+        portal_auth::Caller,
+        (ValidPath<MessageId>, ValidJson<RetryMessageRequest>),
+    >,
+    state: web::Data<AppState>,
+    request_id: RequestId,
+) -> Result<HttpResponse, ApiError> {
+    caller.require(Role::Supervisor)?;
+    let request = request(&TenantCaller::User(caller), id, &request_id);
+    state.amender.retry(request, body.accept_duplicate).await?;
+    Ok(HttpResponse::Accepted().json(AmendedView {
+        success: true,
+        message_id: id,
+        status: "accepted",
+    }))
+}

@@ -1,0 +1,129 @@
+//! What people change about messages that are not sent: taken back, put off, tried again.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::{QueryableByName, dsl::now, prelude::*, sql_types};
+use portal_db::{DbError, Tx};
+use portal_db_schema::schema::{message_attempts, messages, sending_policies};
+use uuid::Uuid;
+
+use super::{messages::MessageRow, tenant_of};
+
+/// Whether Meta may have the message: an attempt was taken, runs, or its outcome is not known.
+pub(crate) fn may_have_been_taken(tx: &mut Tx<'_>, message_id: Uuid) -> Result<bool, DbError> {
+    let refused = message_attempts::outcome.is_not_distinct_from("not_accepted");
+    Ok(diesel::select(diesel::dsl::exists(
+        message_attempts::table
+            .filter(message_attempts::message_id.eq(message_id))
+            .filter(diesel::dsl::not(refused)),
+    ))
+    .get_result(tx.conn())?)
+}
+
+/// Whether the tenant wants a message sent again whose outcome stayed unknown.
+pub(crate) fn wants_at_least_once(tx: &mut Tx<'_>) -> Result<bool, DbError> {
+    let policy: Option<String> = sending_policies::table
+        .find(tenant_of(tx))
+        .select(sending_policies::unknown_policy)
+        .first(tx.conn())
+        .optional()?;
+    Ok(policy.is_some_and(|policy| policy == "at_least_once"))
+}
+
+/// What changes about a scheduled message.
+#[derive(AsChangeset)]
+#[diesel(table_name = messages)]
+pub(crate) struct Amendment {
+    pub(crate) send_at: Option<DateTime<Utc>>,
+    pub(crate) next_attempt_at: Option<DateTime<Utc>>,
+    pub(crate) expires_at: Option<DateTime<Utc>>,
+    pub(crate) content: Option<serde_json::Value>,
+}
+
+/// Changes a scheduled message.
+pub(crate) fn amend(
+    tx: &mut Tx<'_>,
+    message_id: Uuid,
+    amendment: &Amendment,
+) -> Result<(), DbError> {
+    diesel::update(messages::table.find(message_id))
+        .set((amendment, messages::updated_at.eq(now)))
+        .execute(tx.conn())?;
+    Ok(())
+}
+
+/// Puts a message that failed, or whose outcome stayed unknown, to the end of its lane.
+///
+/// Its time to live begins anew. `may_arrive_twice` is kept with it.
+pub(crate) fn send_again(
+    tx: &mut Tx<'_>,
+    message: &MessageRow,
+    time_to_live: Duration,
+    may_arrive_twice: bool,
+) -> Result<(), DbError> {
+    diesel::sql_query(
+        "UPDATE messages SET status = 'accepted', seq = nextval('messages_seq_seq'), retries = 0, \
+             next_attempt_at = now(), unknown_since = NULL, error = NULL, wamid = NULL, \
+             expires_at = now() + make_interval(secs => $2), \
+             possible_duplicate = possible_duplicate OR $3, updated_at = now() \
+         WHERE message_id = $1",
+    )
+    .bind::<sql_types::Uuid, _>(message.message_id)
+    .bind::<sql_types::Double, _>(time_to_live.as_secs_f64())
+    .bind::<sql_types::Bool, _>(may_arrive_twice)
+    .execute(tx.conn())?;
+    Ok(())
+}
+
+/// A number whose messages may go now.
+#[derive(QueryableByName)]
+pub(crate) struct Released {
+    #[diesel(sql_type = sql_types::Text)]
+    pub(crate) phone_number_id: String,
+}
+
+/// Scheduled free-form messages of the tenant that are due and whose customer service window is
+/// known to be closed by now.
+pub(crate) fn list_outside_window(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<Uuid>, DbError> {
+    #[derive(QueryableByName)]
+    struct Id {
+        #[diesel(sql_type = sql_types::Uuid)]
+        message_id: Uuid,
+    }
+    let rows: Vec<Id> = diesel::sql_query(
+        "SELECT m.message_id FROM messages m \
+         LEFT JOIN sending_policies p ON p.tenant_id = m.tenant_id \
+         LEFT JOIN sending_numbers n ON n.tenant_id = m.tenant_id \
+             AND n.phone_number_id = m.phone_number_id \
+         LEFT JOIN contact_windows w ON w.tenant_id = m.tenant_id \
+             AND w.phone_number_id = m.phone_number_id AND w.contact = m.recipient \
+         WHERE m.status = 'scheduled' AND m.next_attempt_at <= now() AND m.type <> 'template' \
+           AND COALESCE(p.window_policy, 'enforce') = 'enforce' \
+           AND CASE WHEN w.contact IS NULL \
+               THEN n.tracked_since < now() - interval '24 hours' \
+               ELSE w.expires_at < now() - interval '5 minutes' END \
+         ORDER BY m.next_attempt_at LIMIT $1",
+    )
+    .bind::<sql_types::BigInt, _>(limit)
+    .load(tx.conn())?;
+    Ok(rows.into_iter().map(|row| row.message_id).collect())
+}
+
+/// Lets the tenant's scheduled messages that are due enter their lanes, in the order of their
+/// times; answers the number of each.
+pub(crate) fn release_scheduled(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<Released>, DbError> {
+    Ok(diesel::sql_query(
+        "WITH due AS MATERIALIZED ( \
+             SELECT message_id FROM messages \
+             WHERE status = 'scheduled' AND next_attempt_at <= now() \
+             ORDER BY next_attempt_at, seq LIMIT $1 FOR UPDATE SKIP LOCKED), \
+         placed AS MATERIALIZED ( \
+             SELECT message_id, nextval('messages_seq_seq') AS seq FROM due) \
+         UPDATE messages m SET status = 'accepted', seq = placed.seq, next_attempt_at = now(), \
+             updated_at = now() \
+         FROM placed WHERE m.message_id = placed.message_id RETURNING m.phone_number_id",
+    )
+    .bind::<sql_types::BigInt, _>(limit)
+    .load(tx.conn())?)
+}

@@ -1,0 +1,245 @@
+//! Changing what is not sent: taking a message back, putting it off, sending a failed one again.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use portal_db::{
+    Db, DbError, Tx,
+    audit::{self, Actor, AuditEntry},
+    outbox,
+};
+use portal_events::{
+    EventContext, RelayWaker,
+    catalogue::{MessageCanceled, SentBy},
+    outbox_event, outbox_work,
+};
+use portal_types::{MessageId, TenantId};
+
+use crate::{
+    domain::{MessageStatus, Source},
+    events::{DELIVER, SOURCE},
+    store::{
+        amendments::{self, Amendment},
+        delivery::{self, StateChange},
+        messages::{self, MessageRow, NewStatusEvent},
+    },
+    usecases::dispatch::DispatchWaker,
+};
+
+/// Who asks, for one message.
+pub(crate) struct Request {
+    pub(crate) tenant: TenantId,
+    pub(crate) message_id: MessageId,
+    pub(crate) by: SentBy,
+    pub(crate) request_id: Option<String>,
+}
+
+/// What is to change about a scheduled message.
+pub(crate) struct Change {
+    pub(crate) send_at: Option<DateTime<Utc>>,
+    /// The new text of a text message.
+    pub(crate) text: Option<String>,
+}
+
+/// Why a message stays as it is.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AmendError {
+    #[error("there is no such message")]
+    NotFound,
+    #[error("the message is {0}, which cannot be taken back")]
+    NotCancelable(MessageStatus),
+    #[error("Meta may have the message")]
+    MayBeSent,
+    #[error("the message is {0} and no longer scheduled")]
+    NotScheduled(MessageStatus),
+    #[error("the message is no text message")]
+    NotText,
+    #[error("the message is {0} and did not fail")]
+    NotFailed(MessageStatus),
+    #[error("the message may have arrived")]
+    MayHaveArrived,
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+/// What changing needs.
+#[derive(Clone)]
+pub(crate) struct Amender {
+    pub(crate) db: Db,
+    pub(crate) relay: RelayWaker,
+    pub(crate) dispatch: DispatchWaker,
+}
+
+impl Amender {
+    /// Takes a message back that Meta cannot have. Repeating it changes nothing.
+    #[tracing::instrument(name = "usecase.cancel_message", skip_all, fields(tenant.id = %request.tenant, message.id = %request.message_id))]
+    pub(crate) async fn cancel(&self, request: Request) -> Result<(), AmendError> {
+        let tenant = request.tenant.clone();
+        let number = self
+            .db
+            .write("cancel_message", &tenant, move |tx| cancel(tx, &request))
+            .await?;
+        self.went_on(&tenant, &number);
+        Ok(())
+    }
+
+    /// Changes a message that is scheduled.
+    #[tracing::instrument(name = "usecase.amend_message", skip_all, fields(tenant.id = %request.tenant, message.id = %request.message_id))]
+    pub(crate) async fn amend(&self, request: Request, change: Change) -> Result<(), AmendError> {
+        let tenant = request.tenant.clone();
+        self.db
+            .write("amend_message", &tenant, move |tx| {
+                amend(tx, &request, change)
+            })
+            .await
+    }
+
+    /// Sends a failed message again, at the end of its lane and with its time to live anew.
+    ///
+    /// `accept_duplicate` is needed where the message may have arrived.
+    #[tracing::instrument(name = "usecase.retry_message", skip_all, fields(tenant.id = %request.tenant, message.id = %request.message_id))]
+    pub(crate) async fn retry(
+        &self,
+        request: Request,
+        accept_duplicate: bool,
+    ) -> Result<(), AmendError> {
+        let tenant = request.tenant.clone();
+        let number = self
+            .db
+            .write("retry_message", &tenant, move |tx| {
+                retry(tx, &request, accept_duplicate)
+            })
+            .await?;
+        self.went_on(&tenant, &number);
+        Ok(())
+    }
+
+    fn went_on(&self, tenant: &TenantId, phone_number_id: &str) {
+        self.dispatch.wake(tenant, phone_number_id);
+        self.relay.wake();
+    }
+}
+
+fn find(tx: &mut Tx<'_>, request: &Request) -> Result<MessageRow, AmendError> {
+    messages::lock(tx, request.message_id.as_uuid())?.ok_or(AmendError::NotFound)
+}
+
+fn cancel(tx: &mut Tx<'_>, request: &Request) -> Result<String, AmendError> {
+    use MessageStatus::{Accepted, Canceled, RetryWait, Scheduled};
+    let message = find(tx, request)?;
+    match message.status()? {
+        Canceled => return Ok(message.phone_number_id),
+        Scheduled | Accepted | RetryWait => {}
+        status => return Err(AmendError::NotCancelable(status)),
+    }
+    if amendments::may_have_been_taken(tx, message.message_id)? {
+        return Err(AmendError::MayBeSent);
+    }
+    let at = delivery::database_now(tx)?;
+    messages::insert_status_event(
+        tx,
+        &NewStatusEvent::change(&message, Canceled, Source::Api, at),
+    )?;
+    let change = StateChange {
+        status: Some(Canceled),
+        ..StateChange::default()
+    };
+    delivery::update_state(tx, &message, &change)?;
+    let event = MessageCanceled {
+        message_id: request.message_id,
+        tenant_id: request.tenant.clone(),
+        to: message.recipient.clone(),
+        at,
+        canceled_by: request.by.clone(),
+    };
+    let context = context(&message, request);
+    let row = outbox_event(SOURCE, &request.tenant, &context, at, &event)?;
+    outbox::append(tx, &[row])?;
+    note(tx, request, "message.cancel")?;
+    Ok(message.phone_number_id)
+}
+
+fn amend(tx: &mut Tx<'_>, request: &Request, change: Change) -> Result<(), AmendError> {
+    let message = find(tx, request)?;
+    let status = message.status()?;
+    if status != MessageStatus::Scheduled {
+        return Err(AmendError::NotScheduled(status));
+    }
+    // The time to live runs from the time at which it is to be sent.
+    let shift = change
+        .send_at
+        .zip(message.next_attempt_at)
+        .map(|(new, old)| new - old);
+    let content = match change.text {
+        Some(text) => {
+            let mut content = message.content;
+            let body = content.pointer_mut("/text/body");
+            *body.ok_or(AmendError::NotText)? = text.into();
+            Some(content)
+        }
+        None => None,
+    };
+    let amendment = Amendment {
+        send_at: change.send_at,
+        next_attempt_at: change.send_at,
+        expires_at: shift.map(|shift| message.expires_at + shift),
+        content,
+    };
+    amendments::amend(tx, message.message_id, &amendment)?;
+    note(tx, request, "message.amend")?;
+    Ok(())
+}
+
+fn retry(tx: &mut Tx<'_>, request: &Request, accept_duplicate: bool) -> Result<String, AmendError> {
+    let message = find(tx, request)?;
+    let status = message.status()?;
+    if status != MessageStatus::Failed {
+        return Err(AmendError::NotFailed(status));
+    }
+    let class = message.error.as_ref().and_then(|error| error.get("class"));
+    let may_have_arrived = class.is_some_and(|class| class == "undetermined");
+    if may_have_arrived && !accept_duplicate {
+        return Err(AmendError::MayHaveArrived);
+    }
+    let begun = message.send_at.unwrap_or(message.accepted_at);
+    let time_to_live = (message.expires_at - begun)
+        .to_std()
+        .unwrap_or(Duration::from_hours(1));
+    amendments::send_again(tx, &message, time_to_live, may_have_arrived)?;
+    let context = context(&message, request);
+    let work = serde_json::json!({
+        "tenant_id": request.tenant, "phone_number_id": message.phone_number_id,
+    });
+    let subject = message.phone_number_id.clone();
+    let row = outbox_work(SOURCE, &request.tenant, &context, DELIVER, subject, work);
+    outbox::append(tx, &[row])?;
+    note(tx, request, "message.retry")?;
+    Ok(message.phone_number_id)
+}
+
+fn context(message: &MessageRow, request: &Request) -> EventContext {
+    EventContext {
+        traceparent: message.traceparent.clone(),
+        request_id: request.request_id.clone(),
+    }
+}
+
+fn note(tx: &mut Tx<'_>, request: &Request, action: &'static str) -> Result<(), DbError> {
+    let id = request.by.id.clone();
+    audit::append(
+        tx,
+        &AuditEntry {
+            service: SOURCE.role,
+            actor: match request.by.kind.as_str() {
+                "api_key" => Actor::ApiKey(id),
+                "service" => Actor::Service(id),
+                _ => Actor::User(id),
+            },
+            action,
+            target: Some(request.message_id.to_string()),
+            outcome: audit::Outcome::Succeeded,
+            details: serde_json::json!({}),
+            request_id: request.request_id.clone(),
+        },
+    )
+}
