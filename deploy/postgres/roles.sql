@@ -49,7 +49,7 @@ GRANT tenant_directory, api_key_directory TO tenant_service;
 GRANT portal_identity, session_sweeper, user_sync_scheduler TO agent_portal_service;
 GRANT webhook_router, delivery_sweeper, delivery_recorder, message_acceptor, account_scheduler TO outbound_message_service;
 -- portalctl logs in as the owner.
-GRANT audit_reader, vault_rotator, tenant_directory TO agent_portal_owner;
+GRANT audit_reader, vault_rotator, tenant_directory, webhook_router TO agent_portal_owner;
 
 DO $$
 BEGIN

@@ -129,6 +129,25 @@ diesel::table! {
 }
 
 diesel::table! {
+    dead_letters (dead_letter_id) {
+        dead_letter_id -> Uuid,
+        #[max_length = 255]
+        tenant_id -> Nullable<Varchar>,
+        queue -> Text,
+        routing_key -> Text,
+        broker_message_id -> Nullable<Text>,
+        message_id -> Nullable<Uuid>,
+        body -> Bytea,
+        headers -> Jsonb,
+        error -> Text,
+        traceparent -> Nullable<Text>,
+        state -> Text,
+        received_at -> Timestamptz,
+        settled_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     genesys_user_sessions (session_id) {
         session_id -> Uuid,
         #[max_length = 255]
@@ -422,6 +441,7 @@ diesel::table! {
         send_class -> Text,
         send_at -> Nullable<Timestamptz>,
         possible_duplicate -> Bool,
+        discarded_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -807,6 +827,7 @@ diesel::joinable!(contact_aliases -> tenants (tenant_id));
 diesel::joinable!(contact_preferences -> tenants (tenant_id));
 diesel::joinable!(contact_windows -> tenants (tenant_id));
 diesel::joinable!(conversations -> tenants (tenant_id));
+diesel::joinable!(dead_letters -> tenants (tenant_id));
 diesel::joinable!(genesys_users -> tenants (tenant_id));
 diesel::joinable!(inbound_messages -> tenants (tenant_id));
 diesel::joinable!(live_events -> tenants (tenant_id));
@@ -838,6 +859,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     contact_windows,
     conversation_assignments,
     conversations,
+    dead_letters,
     genesys_user_sessions,
     genesys_users,
     idempotency_keys,

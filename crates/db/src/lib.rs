@@ -13,6 +13,7 @@ pub mod outbox;
 mod over_rows;
 mod pattern;
 mod pool;
+pub mod requeue;
 mod schema_state;
 mod scope;
 

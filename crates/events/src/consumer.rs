@@ -21,7 +21,8 @@ use tracing::Instrument as _;
 
 use crate::{
     broker::{ANSWER_TIMEOUT, BrokerOptions, BrokerState, Link},
-    topology::{self, QueueSpec, short},
+    dead_letter::{self, DeadLetter, DeadLetters},
+    topology::{self, QueueKind, QueueSpec, WORK, short},
 };
 
 /// How often each consumer's channel is asked for a sign of life: a consumer can fall silent
@@ -35,7 +36,7 @@ pub enum Handled {
     Done,
     /// Something is away that comes back; the same delivery is handled again after a pause.
     Retry(anyhow::Error),
-    /// The delivery can never be handled: it goes to the dead-letter queue.
+    /// The delivery can never be handled: it goes to the dead letters.
     Reject(anyhow::Error),
 }
 
@@ -61,6 +62,14 @@ struct Subscription {
     handler: Arc<dyn Handler>,
 }
 
+/// Who takes the deliveries of a queue.
+#[derive(Clone)]
+enum Taker {
+    Handler(Arc<dyn Handler>),
+    /// Of a queue's dead letters.
+    Keeper(Arc<dyn DeadLetters>),
+}
+
 /// The queues that a process consumes, on one connection of their own: a publisher that the broker
 /// blocks must not hold up acknowledgements.
 pub struct Consumers {
@@ -68,6 +77,7 @@ pub struct Consumers {
     state: BrokerState,
     subscriptions: Vec<Subscription>,
     declared: Vec<QueueSpec>,
+    dead_letters: Option<Arc<dyn DeadLetters>>,
     handled: Counter<u64>,
 }
 
@@ -83,8 +93,17 @@ impl Consumers {
             state,
             subscriptions: Vec::new(),
             declared: Vec::new(),
+            dead_letters: None,
             handled,
         }
+    }
+
+    /// Keeps what no handler of a durable queue takes, also what the broker gives up. What is kept
+    /// comes back when it is published to [`WORK`] with the queue's name as its routing key.
+    #[must_use]
+    pub fn keep_dead_letters(mut self, keeper: impl DeadLetters) -> Self {
+        self.dead_letters = Some(Arc::new(keeper));
+        self
     }
 
     /// Adds a queue. With a `concurrency` of 1 deliveries are handled strictly in order.
@@ -147,66 +166,118 @@ impl Consumers {
     ) -> anyhow::Result<()> {
         topology::declare_exchanges(connection, &self.options.namespace).await?;
         let channel = connection.create_channel().await?;
-        let queue =
-            topology::declare_queue(&channel, &self.options.namespace, &subscription.queue).await?;
-        channel
-            .basic_qos(subscription.concurrency, BasicQosOptions::default())
-            .await?;
-        let mut deliveries = channel
-            .basic_consume(
-                short(queue.clone()),
-                short(""),
-                BasicConsumeOptions::default(),
-                FieldTable::default(),
-            )
-            .await?;
-        let tag = deliveries.tag();
-        let permits = Arc::new(Semaphore::new(usize::from(subscription.concurrency)));
-        let mut running = JoinSet::new();
-        let mut watchdog = tokio::time::interval(WATCHDOG);
+        let mut spec = subscription.queue.clone();
+        let keeper = self
+            .dead_letters
+            .clone()
+            .filter(|_| spec.kind == QueueKind::Durable);
+        if keeper.is_some() {
+            spec.bindings.push((WORK, spec.name));
+        }
+        let queue = topology::declare_queue(&channel, &self.options.namespace, &spec).await?;
+        let handler = Taker::Handler(Arc::clone(&subscription.handler));
+        let work = self.work(spec.name, handler, keeper.clone(), stop);
+        let Some(keeper) = keeper else {
+            return consume(&channel, &queue, subscription.concurrency, work, stop).await;
+        };
+        let dead_channel = connection.create_channel().await?;
+        let dead = topology::dead_queue(&queue);
+        let keep = self.work(spec.name, Taker::Keeper(keeper), None, stop);
+        // Whichever ends takes the other with it.
+        let ended = stop.child_token();
+        let both = tokio::join!(
+            async {
+                let result =
+                    consume(&channel, &queue, subscription.concurrency, work, &ended).await;
+                ended.cancel();
+                result
+            },
+            async {
+                let result = consume(&dead_channel, &dead, 1, keep, &ended).await;
+                ended.cancel();
+                result
+            },
+        );
+        both.0.and(both.1)
+    }
 
-        let outcome = loop {
-            let permit = Arc::clone(&permits).acquire_owned();
-            let next = async {
-                let permit = permit.await;
-                (permit, deliveries.next().await)
-            };
-            tokio::select! {
-                () = stop.cancelled() => break Ok(()),
-                (permit, delivery) = next => match delivery {
-                    Some(Ok(delivery)) => {
-                        let work = Work {
-                            queue: subscription.queue.name,
-                            handler: Arc::clone(&subscription.handler),
-                            handled: self.handled.clone(),
-                            stop: stop.clone(),
-                        };
-                        running.spawn(async move {
-                            let _permit = permit;
-                            work.run(delivery).await;
-                        });
-                    }
-                    Some(Err(error)) => break Err(error.into()),
-                    // The broker ended the consumer (queue deleted, leader lost) without an error.
-                    None => break Err(anyhow::anyhow!("the broker ended the consumer of {queue}")),
-                },
-                _ = watchdog.tick() => {
-                    if let Err(error) = sign_of_life(&channel, &queue).await {
-                        break Err(error);
-                    }
+    fn work(
+        &self,
+        queue: &'static str,
+        taker: Taker,
+        keeper: Option<Arc<dyn DeadLetters>>,
+        stop: &CancellationToken,
+    ) -> Work {
+        Work {
+            queue,
+            taker,
+            keeper,
+            handled: self.handled.clone(),
+            stop: stop.clone(),
+        }
+    }
+}
+
+/// Consumes a queue that is there until `stop`, then finishes what has begun.
+async fn consume(
+    channel: &Channel,
+    queue: &str,
+    concurrency: u16,
+    work: Work,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    channel
+        .basic_qos(concurrency, BasicQosOptions::default())
+        .await?;
+    let mut deliveries = channel
+        .basic_consume(
+            short(queue),
+            short(""),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        )
+        .await?;
+    let tag = deliveries.tag();
+    let permits = Arc::new(Semaphore::new(usize::from(concurrency)));
+    let mut running = JoinSet::new();
+    let mut watchdog = tokio::time::interval(WATCHDOG);
+
+    let outcome = loop {
+        let permit = Arc::clone(&permits).acquire_owned();
+        let next = async {
+            let permit = permit.await;
+            (permit, deliveries.next().await)
+        };
+        tokio::select! {
+            () = stop.cancelled() => break Ok(()),
+            (permit, delivery) = next => match delivery {
+                Some(Ok(delivery)) => {
+                    let work = work.clone();
+                    running.spawn(async move {
+                        let _permit = permit;
+                        work.run(delivery).await;
+                    });
+                }
+                Some(Err(error)) => break Err(error.into()),
+                // The broker ended the consumer (queue deleted, leader lost) without an error.
+                None => break Err(anyhow::anyhow!("the broker ended the consumer of {queue}")),
+            },
+            _ = watchdog.tick() => {
+                if let Err(error) = sign_of_life(channel, queue).await {
+                    break Err(error);
                 }
             }
-            while running.try_join_next().is_some() {}
-        };
-        if outcome.is_ok() {
-            // No more deliveries, while those in hand are finished and acknowledged.
-            channel
-                .basic_cancel(tag, BasicCancelOptions::default())
-                .await?;
         }
-        while running.join_next().await.is_some() {}
-        outcome
+        while running.try_join_next().is_some() {}
+    };
+    if outcome.is_ok() {
+        // No more deliveries, while those in hand are finished and acknowledged.
+        channel
+            .basic_cancel(tag, BasicCancelOptions::default())
+            .await?;
     }
+    while running.join_next().await.is_some() {}
+    outcome
 }
 
 async fn sign_of_life(channel: &Channel, queue: &str) -> anyhow::Result<()> {
@@ -219,9 +290,11 @@ async fn sign_of_life(channel: &Channel, queue: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+#[derive(Clone)]
 struct Work {
     queue: &'static str,
-    handler: Arc<dyn Handler>,
+    taker: Taker,
+    keeper: Option<Arc<dyn DeadLetters>>,
     handled: Counter<u64>,
     stop: CancellationToken,
 }
@@ -274,7 +347,13 @@ impl Work {
             .without_max_times()
             .build();
         loop {
-            let outcome = self.handler.handle(delivery).await;
+            let outcome = match &self.taker {
+                Taker::Handler(handler) => handler.handle(delivery).await,
+                Taker::Keeper(keeper) => match keeper.keep(self.letter(message, None)).await {
+                    Ok(()) => Handled::Done,
+                    Err(error) => Handled::Retry(error),
+                },
+            };
             let label = match &outcome {
                 Handled::Done => "done",
                 Handled::Retry(_) => "retry",
@@ -289,14 +368,7 @@ impl Work {
             );
             match outcome {
                 Handled::Done => return message.ack(BasicAckOptions::default()).await,
-                Handled::Reject(error) => {
-                    tracing::error!(
-                        queue = self.queue,
-                        error = format!("{error:#}"),
-                        "a delivery goes to the dead letters"
-                    );
-                    return message.reject(BasicRejectOptions { requeue: false }).await;
-                }
+                Handled::Reject(error) => return self.bury(message, &error).await,
                 Handled::Retry(error) => {
                     tracing::warn!(
                         queue = self.queue,
@@ -314,6 +386,56 @@ impl Work {
                     }
                 }
             }
+        }
+    }
+}
+
+impl Work {
+    /// Keeps a delivery that can never be handled, or leaves it to the dead-letter queue, from where
+    /// it is kept as soon as that is possible.
+    async fn bury(
+        &self,
+        message: &lapin::message::Delivery,
+        error: &anyhow::Error,
+    ) -> lapin::Result<bool> {
+        let reason = dead_letter::reason(error);
+        tracing::error!(
+            queue = self.queue,
+            error = reason,
+            "a delivery goes to the dead letters"
+        );
+        if let Some(keeper) = &self.keeper {
+            match keeper.keep(self.letter(message, Some(reason))).await {
+                Ok(()) => return message.ack(BasicAckOptions::default()).await,
+                Err(error) => tracing::warn!(
+                    queue = self.queue,
+                    error = format!("{error:#}"),
+                    "a dead letter stays with the broker for now"
+                ),
+            }
+        }
+        message.reject(BasicRejectOptions { requeue: false }).await
+    }
+
+    /// The delivery as a dead letter; without a reason the broker gave it up.
+    fn letter(&self, message: &lapin::message::Delivery, reason: Option<String>) -> DeadLetter {
+        let headers = dead_letter::headers_json(message.properties.headers().as_ref());
+        let (error, former_key) = match reason {
+            Some(reason) => (reason, None),
+            None => dead_letter::death(&headers),
+        };
+        DeadLetter {
+            queue: self.queue,
+            routing_key: former_key.unwrap_or_else(|| message.routing_key.to_string()),
+            broker_message_id: message
+                .properties
+                .message_id()
+                .as_ref()
+                .map(ToString::to_string),
+            traceparent: header(message, "traceparent"),
+            headers,
+            body: message.data.clone(),
+            error,
         }
     }
 }

@@ -116,7 +116,7 @@ pub fn outbox_work(
     source: Source,
     tenant: &TenantId,
     context: &EventContext,
-    routing_key: &'static str,
+    routing_key: impl Into<String>,
     subject: String,
     payload: serde_json::Value,
 ) -> NewOutboxEvent {
@@ -125,7 +125,7 @@ pub fn outbox_work(
         service: source.role,
         tenant_id: tenant.to_string(),
         exchange: topology::WORK,
-        routing_key: routing_key.to_owned(),
+        routing_key: routing_key.into(),
         subject,
         payload,
         traceparent: context.traceparent.clone(),

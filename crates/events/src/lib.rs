@@ -9,6 +9,7 @@ pub mod asyncapi;
 mod broker;
 pub mod catalogue;
 mod consumer;
+mod dead_letter;
 mod envelope;
 mod publisher;
 mod relay;
@@ -16,5 +17,6 @@ pub mod topology;
 
 pub use broker::{BrokerOptions, BrokerState};
 pub use consumer::{Consumers, Delivery, Handled, Handler};
+pub use dead_letter::{DeadLetter, DeadLetters};
 pub use envelope::{Envelope, EventContext, Source, outbox_event, outbox_work};
 pub use relay::{Relay, RelayWaker};

@@ -119,6 +119,11 @@ pub(crate) async fn declare_queue(
     Ok(name)
 }
 
+/// The queue of a durable queue's dead letters.
+pub(crate) fn dead_queue(name: &str) -> String {
+    format!("{name}.dead")
+}
+
 async fn declare_durable(channel: &Channel, namespace: &str, name: &str) -> lapin::Result<()> {
     let durable = QueueDeclareOptions {
         durable: true,
@@ -126,7 +131,7 @@ async fn declare_durable(channel: &Channel, namespace: &str, name: &str) -> lapi
     };
     let text = |value: &str| AMQPValue::LongString(value.into());
 
-    let dead = format!("{name}.dead");
+    let dead = dead_queue(name);
     let mut arguments = FieldTable::default();
     arguments.insert(short("x-queue-type"), text("quorum"));
     channel

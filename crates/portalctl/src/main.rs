@@ -13,6 +13,8 @@ mod audit;
 mod audit_entry;
 mod connection;
 mod db;
+mod dead_letters;
+mod message;
 mod operator;
 mod signing_keys;
 mod tenant;
@@ -69,6 +71,12 @@ enum Command {
     /// People of a tenant.
     #[command(subcommand)]
     User(user::UserCommand),
+    /// Messages of a tenant.
+    #[command(subcommand)]
+    Message(message::MessageCommand),
+    /// What failed for good and waits for a decision.
+    #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLettersCommand),
     /// Keys that sign tokens.
     #[command(subcommand)]
     SigningKeys(signing_keys::SigningKeysCommand),
@@ -115,6 +123,8 @@ fn run(cli: &Cli) -> anyhow::Result<Answer> {
         Command::Audit(command) => audit::run(command, &url),
         Command::Tenant(command) => tenant::run(command, &url),
         Command::User(command) => user::run(command, &url),
+        Command::Message(command) => message::run(command, &url),
+        Command::DeadLetters(command) => dead_letters::run(command, &url),
         Command::SigningKeys(command) => signing_keys::run(command, &url, &cli.vault),
         Command::Vault(command) => vault::run(command, &url, &cli.vault),
     }

@@ -16,7 +16,9 @@ use serde_json::{Value, json};
 
 use crate::{
     Answer,
-    work::{Changing, Refusal, TENANTS, Work, genesys_id, note, region, tell, tenant_id, told},
+    work::{
+        Changing, Refusal, TENANTS, Work, answer, genesys_id, note, region, tell, tenant_id, told,
+    },
 };
 
 #[derive(Debug, Subcommand)]
@@ -117,14 +119,6 @@ impl TenantRow {
             "genesys_org_id": self.genesys_org_id, "genesys_region": self.genesys_region,
             "created_at": self.created_at,
         })
-    }
-}
-
-fn answer(text: String, json: Value) -> Answer {
-    Answer {
-        text,
-        json,
-        as_wanted: true,
     }
 }
 

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::{
     Answer,
     tenant::lock_living,
-    work::{Changing, PEOPLE, Refusal, Work, genesys_id, note, tell, tenant_id, told},
+    work::{Changing, PEOPLE, Refusal, Work, answer, genesys_id, note, tell, tenant_id, told},
 };
 
 #[derive(Debug, Subcommand)]
@@ -102,14 +102,6 @@ impl UserRow {
             "is_active": self.is_active, "deactivated_by": self.deactivated_by,
             "last_login_at": self.last_login_at,
         })
-    }
-}
-
-fn answer(text: String, json: Value) -> Answer {
-    Answer {
-        text,
-        json,
-        as_wanted: true,
     }
 }
 

@@ -12,6 +12,8 @@ use portal_types::TenantId;
 use secrecy::SecretString;
 use serde_json::Value;
 
+use crate::Answer;
+
 /// tenant-service publishes what it is told here.
 pub(crate) const TENANTS: Source = Source {
     role: "tenant_service",
@@ -139,6 +141,15 @@ impl Work {
             Ok(found) | Err(Undone::DryRun(found)) => Ok(found),
             Err(Undone::Refused(refusal)) => Err(explain(refusal)),
         }
+    }
+}
+
+/// An answer to a question or of something done.
+pub(crate) fn answer(text: String, json: Value) -> Answer {
+    Answer {
+        text,
+        json,
+        as_wanted: true,
     }
 }
 

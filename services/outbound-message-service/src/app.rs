@@ -38,6 +38,7 @@ use crate::{
         admission::{Admission, BacklogLimits},
         amend_message::Amender,
         check_numbers::NumberChecker,
+        dead_letters::LetterKeeper,
         dispatch::{DispatchWaker, Dispatcher, DispatcherParts},
         mark_read::ReadMarker,
         media::{
@@ -172,6 +173,11 @@ impl Workers {
     fn start(self, tasks: &Tasks, shutdown: &Shutdown) {
         let stop = shutdown.soft();
         spawn_loop(tasks, "relay", self.relay.run(stop.clone()));
+        spawn_loop(
+            tasks,
+            "dead letters",
+            jobs::tidy_dead_letters(self.db.clone(), stop.clone()),
+        );
         spawn_loop(tasks, "consumers", self.consumers.run(stop.clone()));
         spawn_loop(
             tasks,
@@ -336,6 +342,7 @@ impl Parts {
         let policies = Policies::new(self.backing.db.clone());
         AppState {
             db: self.backing.db.clone(),
+            relay: self.backing.waker.clone(),
             acceptor: Acceptor {
                 preflight: Preflight {
                     tenants: self.tenants.clone(),
@@ -383,11 +390,19 @@ impl Parts {
     }
 
     fn workers(self, settings: &Settings, shutdown: &Shutdown) -> Workers {
-        let mut consumers = self.backing.consumers().subscribe(
-            change_queue("outbound-message-service.tenant-cache"),
-            1,
-            ForgetTenant(self.tenants.clone()),
+        let keeper = LetterKeeper::new(
+            self.backing.db.clone(),
+            counter("dead_letters.kept", "Deliveries that no handler took"),
         );
+        let mut consumers = self
+            .backing
+            .consumers()
+            .keep_dead_letters(keeper)
+            .subscribe(
+                change_queue("outbound-message-service.tenant-cache"),
+                1,
+                ForgetTenant(self.tenants.clone()),
+            );
         let accounts = settings
             .templates
             .enabled

@@ -7,7 +7,6 @@ use chrono::Utc;
 use portal_db::DbError;
 use portal_service_kit::{ApiError, FieldErrors};
 use portal_tenant_client::TenantClientError;
-
 use serde_json::json;
 
 use crate::{
@@ -18,6 +17,7 @@ use crate::{
         account::AccountError,
         admission::Overload,
         amend_message::AmendError,
+        dead_letters::LetterError,
         mark_read::MarkError,
         media::{inbound::InboundError, keep::KeepError},
         templates::TemplatesError,
@@ -160,10 +160,7 @@ impl From<AmendError> for ApiError {
                 "MESSAGE_NOT_FAILED",
                 format!("The message is {status}; only a failed one can be sent again"),
             ),
-            AmendError::MayHaveArrived => Self::conflict(
-                "MESSAGE_MAY_HAVE_ARRIVED",
-                "The message may have arrived; ask the recipient, or send {\"accept_duplicate\": true}",
-            ),
+            AmendError::MayHaveArrived => message_may_have_arrived(),
             AmendError::Db(cause) => from_db(cause),
         }
     }
@@ -265,6 +262,32 @@ impl From<TemplatesError> for ApiError {
 }
 
 /// What an id of nothing, or of another organization, is answered.
+impl From<LetterError> for ApiError {
+    fn from(error: LetterError) -> Self {
+        match error {
+            LetterError::NotFound => Self::not_found(
+                "DEAD_LETTER_NOT_FOUND",
+                "Your organization has no such dead letter",
+            ),
+            LetterError::MayHaveArrived => message_may_have_arrived(),
+            LetterError::NotReplayable => Self::conflict(
+                "NOT_REPLAYABLE",
+                "This delivery cannot be read, and would be refused again; discard it",
+            ),
+            LetterError::Db(cause) => from_db(cause),
+        }
+    }
+}
+
+/// Nobody knows whether the message arrived.
+fn message_may_have_arrived() -> ApiError {
+    ApiError::conflict(
+        "MESSAGE_MAY_HAVE_ARRIVED",
+        "The message may have arrived; ask the recipient, or send {\"accept_duplicate\": true}",
+    )
+}
+
+/// Another tenant's messages are told alike.
 pub(crate) fn message_not_found() -> ApiError {
     ApiError::not_found("MESSAGE_NOT_FOUND", "Your organization has no such message")
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use portal_db::Db;
+use portal_events::RelayWaker;
 use secrecy::SecretString;
 use tokio::sync::Notify;
 
@@ -19,6 +20,7 @@ use crate::usecases::{
 #[derive(Clone)]
 pub(crate) struct AppState {
     pub(crate) db: Db,
+    pub(crate) relay: RelayWaker,
     pub(crate) acceptor: Acceptor,
     pub(crate) keeper: Keeper,
     pub(crate) inbound_media: InboundMedia,

@@ -24,8 +24,8 @@ use lapin::{
 };
 use portal_db::{Db, DbOptions, outbox};
 use portal_events::{
-    BrokerOptions, BrokerState, Consumers, Delivery, Envelope, EventContext, Handled, Handler,
-    Relay, RelayWaker, Source,
+    BrokerOptions, BrokerState, Consumers, DeadLetter, DeadLetters, Delivery, Envelope,
+    EventContext, Handled, Handler, Relay, RelayWaker, Source,
     catalogue::TenantCreated,
     outbox_event, outbox_work,
     topology::{EVENTS, QueueKind, QueueSpec, WORK},
@@ -148,7 +148,13 @@ impl Handler for Notes {
             Ok(envelope) => envelope,
             Err(error) => return Handled::Reject(error.into()),
         };
-        assert_eq!(delivery.routing_key, "tenant.created");
+        // What is given back from the dead letters carries its queue's name.
+        let keys = ["tenant.created", QUEUE.name];
+        assert!(
+            keys.contains(&&*delivery.routing_key),
+            "{}",
+            delivery.routing_key
+        );
         assert_eq!(envelope.event_type, "com.agentportal.tenant.created.v1");
         assert_eq!(envelope.requestid.as_deref(), Some("request-1"));
         if let Some(left) = self.failures.lock().unwrap().get_mut(&envelope.data.name)
@@ -265,6 +271,78 @@ async fn a_failing_delivery_is_repeated_and_poison_goes_to_the_dead_letters() {
             .to_string(),
         envelope.id.to_string()
     );
+}
+
+/// Notes dead letters; refuses the first, as a database that is away would.
+#[derive(Clone, Default)]
+struct Keeper(Arc<Mutex<(u32, Vec<DeadLetter>)>>);
+
+#[async_trait]
+impl DeadLetters for Keeper {
+    async fn keep(&self, letter: DeadLetter) -> anyhow::Result<()> {
+        let mut inner = self.0.lock().unwrap();
+        inner.0 += 1;
+        if inner.0 == 1 {
+            anyhow::bail!("away");
+        }
+        inner.1.push(letter);
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_handler_takes_is_kept_with_the_reason_and_comes_back_when_it_is_published() {
+    let world = World::new();
+    let (keeper, notes) = (Keeper::default(), Notes::default());
+    let consumers = Consumers::new(world.broker.clone(), BrokerState::default())
+        .keep_dead_letters(keeper.clone())
+        .subscribe(queue(), 1, notes.clone());
+    tokio::spawn(consumers.run(world.stop.clone()));
+    world.start_relay();
+    let letters = |count: usize| {
+        let keeper = keeper.clone();
+        async move {
+            eventually("the letters", async || {
+                let letters = keeper.0.lock().unwrap().1.clone();
+                (letters.len() >= count).then_some(letters)
+            })
+            .await
+        }
+    };
+    // The first cannot be kept and takes the way of the broker.
+    world.emit("acme", "poison").await;
+    let first = letters(1).await.remove(0);
+    assert_eq!(first.error, "the broker gave it up: rejected");
+    assert_eq!(first.routing_key, "tenant.created");
+    assert_eq!(first.headers.pointer("/x-death/0/count"), Some(&1.into()));
+    // The second is kept at once, and the broker hears nothing of it.
+    world.emit("acme", "poison").await;
+    let second = letters(2).await.remove(1);
+    assert_eq!(
+        (second.queue, second.error.as_str()),
+        ("test.tenants", "never")
+    );
+    let envelope: Envelope<TenantCreated> = Envelope::parse(&second.body).unwrap();
+    assert_eq!(second.broker_message_id, Some(envelope.id.to_string()));
+
+    // Given back, it goes to its queue alone: here to be refused again.
+    let tenant = TenantId::parse("acme").unwrap();
+    let body = serde_json::from_slice(&second.body).unwrap();
+    world
+        .db
+        .write("replay", &tenant.clone(), move |tx| {
+            let context = EventContext::default();
+            let subject = "letter".to_owned();
+            let row = outbox_work(SOURCE, &tenant, &context, second.queue, subject, body);
+            outbox::append(tx, &[row])
+        })
+        .await
+        .unwrap();
+    world.waker.wake();
+    let third = letters(3).await.remove(2);
+    assert_eq!(third.routing_key, "test.tenants");
+    let again: Envelope<TenantCreated> = Envelope::parse(&third.body).unwrap();
+    assert_eq!(again.id, envelope.id, "the same for whoever dedupes by it");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,8 +11,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{answer, enrol, find, look_after::end_sessions, shown};
-use crate::{Answer, connection, operator::audit, vault_keys::VaultKeys};
+use super::{enrol, find, look_after::end_sessions, shown};
+use crate::{Answer, connection, operator::audit, vault_keys::VaultKeys, work::answer};
 
 #[derive(Debug, Args)]
 pub(crate) struct Create {

@@ -8,8 +8,8 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{answer, find};
-use crate::{Answer, connection, operator::audit};
+use super::find;
+use crate::{Answer, connection, operator::audit, work::answer};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = platform_admins)]

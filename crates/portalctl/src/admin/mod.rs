@@ -10,7 +10,6 @@ use portal_auth::TotpSecret;
 use portal_db_schema::schema::platform_admins;
 use portal_vault::{Binding, Vault};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{Answer, vault_keys::VaultKeys};
@@ -51,14 +50,6 @@ pub(crate) fn run(
         AdminCommand::Activate(who) => look_after::set_active(url, &who.email, true),
         AdminCommand::ResetTotp(who) => look_after::reset_totp(url, &who.email),
         AdminCommand::Unlock(who) => look_after::unlock(url, &who.email),
-    }
-}
-
-fn answer(text: String, json: Value) -> Answer {
-    Answer {
-        text,
-        json,
-        as_wanted: true,
     }
 }
 

@@ -10,6 +10,7 @@
 mod admin;
 mod audit;
 mod db;
+mod messages;
 mod signing_keys;
 mod tenants;
 mod vault;

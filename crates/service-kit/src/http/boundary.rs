@@ -95,7 +95,11 @@ fn log_outcome(method: &str, route: &str, response: &ServiceResponse, took: Dura
         .and_then(|error| error.as_error::<ApiError>());
     let code = error.map(ApiError::code);
     let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    if status.is_server_error() {
+    let is_probe = route.starts_with("/health");
+    if is_probe && status == StatusCode::SERVICE_UNAVAILABLE {
+        // An answer, and at a start the usual one: what is missing is in its body.
+        tracing::warn!(route, took_ms, "not ready");
+    } else if status.is_server_error() {
         let cause = error.and_then(ApiError::cause);
         tracing::error!(
             method,
@@ -115,7 +119,7 @@ fn log_outcome(method: &str, route: &str, response: &ServiceResponse, took: Dura
             took_ms,
             "request refused"
         );
-    } else if route.starts_with("/health") || route == "/metrics" {
+    } else if is_probe || route == "/metrics" {
         tracing::debug!(
             method,
             route,

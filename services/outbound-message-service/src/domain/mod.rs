@@ -2,11 +2,14 @@
 
 pub(crate) mod contact;
 pub(crate) mod conversation;
+pub(crate) mod dead_letter;
 pub(crate) mod draft;
 #[cfg(test)]
 mod error_table;
 pub(crate) mod media;
+pub(crate) mod place;
 pub(crate) mod policy;
+pub(crate) mod redact;
 pub(crate) mod retry_policy;
 pub(crate) mod status;
 pub(crate) mod templates;

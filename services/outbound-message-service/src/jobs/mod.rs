@@ -17,6 +17,7 @@ use crate::{
     config::MediaSection,
     usecases::{
         check_numbers::NumberChecker,
+        dead_letters::tidy_letters,
         media::forget::forget_unused,
         sweep::Sweeper,
         webhooks::{Waiting, WebhookApplier},
@@ -79,6 +80,27 @@ pub(crate) async fn check_numbers(
             );
         }
         wait(&wake, CHECK_INTERVAL, &stop).await;
+    }
+}
+
+/// Forgets settled dead letters and counts the open ones until `stop`.
+pub(crate) async fn tidy_dead_letters(db: Db, stop: CancellationToken) {
+    let open = opentelemetry::global::meter("outbound-message-service")
+        .i64_gauge("dead_letters.open")
+        .with_description("Deliveries that no handler took and nobody has decided on")
+        .build();
+    while !stop.is_cancelled() {
+        match tidy_letters(&db).await {
+            Ok(count) => open.record(count, &[]),
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "dead letters are not counted for now"
+            ),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(TIDY_INTERVAL) => {}
+            () = stop.cancelled() => {}
+        }
     }
 }
 

@@ -2,12 +2,12 @@
 
 use actix_web::{HttpResponse, delete, patch, post, web};
 use chrono::{DateTime, Utc};
-use portal_auth::{Guarded, TenantCaller};
+use portal_auth::{Guarded, SupervisorOfTenant, TenantCaller};
 use portal_service_kit::{
     ApiError, FieldErrors,
     http::{RequestId, ValidJson, ValidPath},
 };
-use portal_types::{ApiScope, MessageId, Role};
+use portal_types::{ApiScope, MessageId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -209,14 +209,13 @@ pub(crate) async fn amend_message(
 )]
 #[post("/api/messages/{message_id}/retry")]
 pub(crate) async fn retry_message(
-    Guarded(caller, (ValidPath(id), ValidJson(body))): Guarded<
-        portal_auth::Caller,
+    Guarded(SupervisorOfTenant(caller), (ValidPath(id), ValidJson(body))): Guarded<
+        SupervisorOfTenant,
         (ValidPath<MessageId>, ValidJson<RetryMessageRequest>),
     >,
     state: web::Data<AppState>,
     request_id: RequestId,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(Role::Supervisor)?;
     let request = request(&TenantCaller::User(caller), id, &request_id);
     state.amender.retry(request, body.accept_duplicate).await?;
     Ok(HttpResponse::Accepted().json(AmendedView {

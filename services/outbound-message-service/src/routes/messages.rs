@@ -3,22 +3,25 @@
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
 use portal_auth::{Guarded, MessageReader};
+use portal_db::DbError;
 use portal_service_kit::{ApiError, http::ValidPath};
 use portal_types::{ConversationId, MessageId, TenantId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::message_trace::TraceView;
 use crate::{
     domain::MessageStatus,
     error::{from_db, message_not_found},
     routes::holds::HoldView,
     state::AppState,
+    store::messages::{AttemptRow, MessageRow, StatusEventRow},
     usecases::get_message::{MessageStory, get_message as find_message},
 };
 
-/// A message with its whole status history.
+/// A message as it stands.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct MessageView {
+pub(crate) struct MessageSummary {
     message_id: MessageId,
     tenant_id: TenantId,
     conversation_id: ConversationId,
@@ -51,16 +54,25 @@ pub(crate) struct MessageView {
     expires_at: DateTime<Utc>,
     /// Whether it was sent again although it may have arrived before.
     possible_duplicate: bool,
-    /// Why the number's sending waits, while the message waits with it.
-    hold: Option<HoldView>,
     /// When the next attempt is due.
     next_attempt_at: Option<DateTime<Utc>>,
+    /// The trace that everything about the message belongs to.
+    trace_id: Option<String>,
+}
+
+/// A message with everything that happened to it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct MessageView {
+    #[serde(flatten)]
+    message: MessageSummary,
+    /// Why the number's sending waits, while the message waits with it.
+    hold: Option<HoldView>,
     /// The states it went through, oldest first.
     history: Vec<HistoryView>,
     /// The requests to Meta, oldest first.
     attempts: Vec<AttemptView>,
-    /// The trace that everything about the message belongs to.
-    trace_id: Option<String>,
+    /// Its way through the service.
+    trace: TraceView,
 }
 
 /// Who sent a message.
@@ -91,6 +103,7 @@ pub(crate) struct AttemptView {
     number: i32,
     started_at: DateTime<Utc>,
     finished_at: Option<DateTime<Utc>>,
+    duration_ms: Option<i64>,
     /// `accepted`, `not_accepted` or `unknown`; nothing while it runs.
     outcome: Option<String>,
     error_class: Option<String>,
@@ -98,36 +111,27 @@ pub(crate) struct AttemptView {
     http_status: Option<i32>,
     /// Meta's trace id, for its support.
     fbtrace_id: Option<String>,
+    /// The id that Meta gave this copy.
+    wamid: Option<String>,
+    trace_id: Option<String>,
 }
 
-impl TryFrom<MessageStory> for MessageView {
-    type Error = portal_db::DbError;
+impl TryFrom<MessageRow> for MessageSummary {
+    type Error = DbError;
 
-    fn try_from(story: MessageStory) -> Result<Self, Self::Error> {
-        let MessageStory {
-            message,
-            attempts,
-            history,
-            hold,
-        } = story;
-        let tenant_id = TenantId::parse(&message.tenant_id)
-            .map_err(|_invalid| portal_db::DbError::Corrupt("messages.tenant_id".to_owned()))?;
+    fn try_from(message: MessageRow) -> Result<Self, DbError> {
         let text = message
             .content
             .pointer("/text/body")
             .and_then(serde_json::Value::as_str);
-        let trace = message
-            .traceparent
-            .as_deref()
-            .and_then(|parent| parent.split('-').nth(1));
         Ok(Self {
             message_id: message.message_id.into(),
-            tenant_id,
+            tenant_id: message.tenant()?,
             conversation_id: message.conversation_id.into(),
             direction: "outbound",
             status: message.status()?,
             text: text.map(str::to_owned),
-            trace_id: trace.map(str::to_owned),
+            trace_id: trace_id(message.traceparent.as_deref()),
             message_type: message.type_,
             to: message.recipient,
             from: message.from_number,
@@ -146,33 +150,63 @@ impl TryFrom<MessageStory> for MessageView {
             send_at: message.send_at,
             expires_at: message.expires_at,
             possible_duplicate: message.possible_duplicate,
-            hold: hold.map(HoldView::from),
             next_attempt_at: message.next_attempt_at,
-            history: history
-                .into_iter()
-                .filter(|event| event.changed_status)
-                .map(|event| HistoryView {
-                    status: event.status,
-                    at: event.occurred_at,
-                    recorded_at: event.recorded_at,
-                    source: event.source,
-                    error: event.error,
-                })
-                .collect(),
-            attempts: attempts
-                .into_iter()
-                .map(|attempt| AttemptView {
-                    number: attempt.number,
-                    started_at: attempt.started_at,
-                    finished_at: attempt.finished_at,
-                    outcome: attempt.outcome,
-                    error_class: attempt.error_class,
-                    error_code: attempt.error_code,
-                    http_status: attempt.http_status,
-                    fbtrace_id: attempt.provider_trace_id,
-                })
-                .collect(),
         })
+    }
+}
+
+/// The trace id of a W3C trace context.
+pub(super) fn trace_id(traceparent: Option<&str>) -> Option<String> {
+    traceparent?.split('-').nth(1).map(str::to_owned)
+}
+
+impl TryFrom<MessageStory> for MessageView {
+    type Error = DbError;
+
+    fn try_from(story: MessageStory) -> Result<Self, DbError> {
+        let trace = TraceView::new(&story);
+        let changes = story
+            .history
+            .into_iter()
+            .filter(|event| event.changed_status);
+        Ok(Self {
+            message: story.message.try_into()?,
+            hold: story.hold.map(HoldView::from),
+            history: changes.map(HistoryView::from).collect(),
+            attempts: story.attempts.into_iter().map(AttemptView::from).collect(),
+            trace,
+        })
+    }
+}
+
+impl From<StatusEventRow> for HistoryView {
+    fn from(event: StatusEventRow) -> Self {
+        Self {
+            status: event.status,
+            at: event.occurred_at,
+            recorded_at: event.recorded_at,
+            source: event.source,
+            error: event.error,
+        }
+    }
+}
+
+impl From<AttemptRow> for AttemptView {
+    fn from(attempt: AttemptRow) -> Self {
+        let took = attempt.finished_at.map(|end| end - attempt.started_at);
+        Self {
+            number: attempt.number,
+            started_at: attempt.started_at,
+            finished_at: attempt.finished_at,
+            duration_ms: took.map(|took| took.num_milliseconds()),
+            outcome: attempt.outcome,
+            error_class: attempt.error_class,
+            error_code: attempt.error_code,
+            http_status: attempt.http_status,
+            fbtrace_id: attempt.provider_trace_id,
+            wamid: attempt.wamid,
+            trace_id: trace_id(attempt.traceparent.as_deref()),
+        }
     }
 }
 

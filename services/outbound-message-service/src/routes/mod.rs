@@ -1,8 +1,11 @@
 //! The HTTP doors.
 
 mod amend;
+mod dead_letters;
 mod holds;
 mod media;
+mod message_list;
+mod message_trace;
 mod messages;
 mod policy;
 mod read;
@@ -12,9 +15,13 @@ mod templates;
 mod webhooks;
 
 use actix_web::web;
-use portal_service_kit::openapi;
+use portal_auth::Caller;
+use portal_db::audit::Actor;
+use portal_service_kit::{http::RequestId, openapi};
 use utoipa::OpenApi as _;
 use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::usecases::requeue::Decider;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(info(
@@ -49,6 +56,12 @@ fn routes(config: &mut ServiceConfig<'_>) {
         .service(policy::get_policy)
         .service(policy::put_policy)
         .service(holds::get_holds)
+        .service(message_list::list)
+        .service(dead_letters::list)
+        .service(dead_letters::replay_all)
+        .service(dead_letters::show)
+        .service(dead_letters::replay)
+        .service(dead_letters::discard)
         .service(messages::get_message)
         .service(amend::delete_message)
         .service(amend::cancel_message)
@@ -57,4 +70,12 @@ fn routes(config: &mut ServiceConfig<'_>) {
         .service(templates::sync_templates)
         .service(templates::list_templates)
         .service(templates::get_template);
+}
+
+/// The person who decides something, for the audit log.
+fn decider(caller: &Caller, request_id: &RequestId) -> Decider {
+    Decider {
+        actor: Actor::User(caller.user_id.to_string()),
+        request_id: Some(request_id.as_str().to_owned()),
+    }
 }

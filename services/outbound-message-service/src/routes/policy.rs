@@ -2,13 +2,13 @@
 
 use actix_web::{get, put, web};
 use portal_auth::{AdminOfTenant, Guarded, MessageOverseer};
-use portal_db::audit::Actor;
 use portal_service_kit::{
     ApiError,
     http::{RequestId, ValidJson},
 };
 
-use crate::{domain::SendingPolicy, error::from_db, state::AppState, usecases::policies::Changer};
+use super::decider;
+use crate::{domain::SendingPolicy, error::from_db, state::AppState};
 
 /// What the organization chose for its sending; what it never chose is the default.
 #[utoipa::path(
@@ -56,13 +56,7 @@ pub(crate) async fn put_policy(
     policy
         .check()
         .map_err(|fields| ApiError::validation(&fields))?;
-    let changer = Changer {
-        actor: Actor::User(caller.user_id.to_string()),
-        request_id: Some(request_id.as_str().to_owned()),
-    };
-    let policy = state
-        .policies
-        .write(&caller.tenant_id, policy, changer)
-        .await;
+    let who = decider(&caller, &request_id);
+    let policy = state.policies.write(&caller.tenant_id, policy, who).await;
     policy.map(web::Json).map_err(from_db)
 }

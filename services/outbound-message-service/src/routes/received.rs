@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::contact,
-    error::from_db,
+    error::{from_db, message_not_found},
     state::AppState,
     store::{contacts::WindowRow, inbound::InboundRow},
     usecases::read_received,
@@ -110,9 +110,7 @@ pub(crate) async fn get_received(
     let row = read_received::find(&state.db, caller.tenant_id(), id)
         .await
         .map_err(from_db)?
-        .ok_or_else(|| {
-            ApiError::not_found("MESSAGE_NOT_FOUND", "Your organization has no such message")
-        })?;
+        .ok_or_else(message_not_found)?;
     Ok(web::Json(row.into()))
 }
 

@@ -32,12 +32,13 @@ pub(crate) struct MessageRow {
     pub(crate) pricing: Option<serde_json::Value>,
     pub(crate) sent_by_kind: String,
     pub(crate) sent_by: String,
+    pub(crate) request_id: Option<String>,
     pub(crate) traceparent: Option<String>,
     pub(crate) send_at: Option<DateTime<Utc>>,
+    pub(crate) possible_duplicate: bool,
     pub(crate) expires_at: DateTime<Utc>,
     pub(crate) accepted_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,
-    pub(crate) possible_duplicate: bool,
 }
 
 impl MessageRow {
@@ -67,6 +68,8 @@ pub(crate) struct AttemptRow {
     pub(crate) error_code: Option<i64>,
     pub(crate) http_status: Option<i32>,
     pub(crate) provider_trace_id: Option<String>,
+    pub(crate) wamid: Option<String>,
+    pub(crate) traceparent: Option<String>,
 }
 
 /// One thing that was said about a message.
@@ -78,6 +81,7 @@ pub(crate) struct StatusEventRow {
     pub(crate) changed_status: bool,
     pub(crate) occurred_at: DateTime<Utc>,
     pub(crate) recorded_at: DateTime<Utc>,
+    pub(crate) wamid: Option<String>,
     pub(crate) error: Option<serde_json::Value>,
 }
 
@@ -90,6 +94,7 @@ impl StatusEventRow {
             changed_status: true,
             occurred_at: at,
             recorded_at: at,
+            wamid: None,
             error: None,
         }
     }

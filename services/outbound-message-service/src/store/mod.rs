@@ -4,6 +4,7 @@
 pub(crate) mod acceptance;
 pub(crate) mod amendments;
 pub(crate) mod contacts;
+pub(crate) mod dead_letters;
 pub(crate) mod delivery;
 pub(crate) mod evidence;
 pub(crate) mod holds;
@@ -12,6 +13,7 @@ pub(crate) mod inbound;
 pub(crate) mod intake;
 pub(crate) mod lanes;
 pub(crate) mod media;
+pub(crate) mod message_list;
 pub(crate) mod messages;
 pub(crate) mod notices;
 pub(crate) mod numbers;
@@ -22,6 +24,7 @@ pub(crate) mod sweep;
 pub(crate) mod template_syncs;
 pub(crate) mod templates;
 pub(crate) mod token_checks;
+pub(crate) mod trace;
 pub(crate) mod unmatched;
 
 use portal_db::Tx;

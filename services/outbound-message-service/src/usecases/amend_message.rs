@@ -1,29 +1,28 @@
 //! Changing what is not sent: taking a message back, putting it off, sending a failed one again.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use portal_db::{
     Db, DbError, Tx,
     audit::{self, Actor, AuditEntry},
     outbox,
+    requeue::Requeue,
 };
 use portal_events::{
     EventContext, RelayWaker,
     catalogue::{MessageCanceled, SentBy},
-    outbox_event, outbox_work,
+    outbox_event,
 };
 use portal_types::{MessageId, TenantId};
 
 use crate::{
     domain::{MessageStatus, Source},
-    events::{DELIVER, SOURCE},
+    events::SOURCE,
     store::{
         amendments::{self, Amendment},
         delivery::{self, StateChange},
         messages::{self, MessageRow, NewStatusEvent},
     },
-    usecases::dispatch::DispatchWaker,
+    usecases::{dispatch::DispatchWaker, requeue::requeue},
 };
 
 /// Who asks, for one message.
@@ -191,30 +190,18 @@ fn amend(tx: &mut Tx<'_>, request: &Request, change: Change) -> Result<(), Amend
 }
 
 fn retry(tx: &mut Tx<'_>, request: &Request, accept_duplicate: bool) -> Result<String, AmendError> {
-    let message = find(tx, request)?;
-    let status = message.status()?;
-    if status != MessageStatus::Failed {
-        return Err(AmendError::NotFailed(status));
+    match requeue(tx, request.message_id.as_uuid(), accept_duplicate)? {
+        Requeue::Back(back) => {
+            note(tx, request, "message.retry")?;
+            Ok(back.phone_number_id)
+        }
+        Requeue::NotFailed(status) => {
+            let corrupt = |_unknown| DbError::Corrupt("messages.status".to_owned());
+            Err(AmendError::NotFailed(status.parse().map_err(corrupt)?))
+        }
+        Requeue::MayHaveArrived => Err(AmendError::MayHaveArrived),
+        Requeue::NotFound => Err(AmendError::NotFound),
     }
-    let class = message.error.as_ref().and_then(|error| error.get("class"));
-    let may_have_arrived = class.is_some_and(|class| class == "undetermined");
-    if may_have_arrived && !accept_duplicate {
-        return Err(AmendError::MayHaveArrived);
-    }
-    let begun = message.send_at.unwrap_or(message.accepted_at);
-    let time_to_live = (message.expires_at - begun)
-        .to_std()
-        .unwrap_or(Duration::from_hours(1));
-    amendments::send_again(tx, &message, time_to_live, may_have_arrived)?;
-    let context = context(&message, request);
-    let work = serde_json::json!({
-        "tenant_id": request.tenant, "phone_number_id": message.phone_number_id,
-    });
-    let subject = message.phone_number_id.clone();
-    let row = outbox_work(SOURCE, &request.tenant, &context, DELIVER, subject, work);
-    outbox::append(tx, &[row])?;
-    note(tx, request, "message.retry")?;
-    Ok(message.phone_number_id)
 }
 
 fn context(message: &MessageRow, request: &Request) -> EventContext {

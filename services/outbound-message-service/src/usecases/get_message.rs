@@ -8,6 +8,7 @@ use crate::{
     store::{
         holds::{self, HoldRow},
         messages::{self, AttemptRow, MessageRow, StatusEventRow},
+        trace::{self, OutboxRow},
     },
 };
 
@@ -18,6 +19,8 @@ pub(crate) struct MessageStory {
     pub(crate) history: Vec<StatusEventRow>,
     /// What the message waits for, if its number is held.
     pub(crate) hold: Option<HoldRow>,
+    /// What is still known of what was published about it.
+    pub(crate) published: Vec<OutboxRow>,
 }
 
 /// The message, if it is the tenant's.
@@ -33,8 +36,9 @@ pub(crate) async fn get_message(
         };
         let attempts = messages::list_attempts(tx, id.as_uuid())?;
         let mut history = messages::list_status_events(tx, id.as_uuid())?;
+        // Not any of its rows: what failed and was sent again was accepted again.
         let is_told = |event: &StatusEventRow| event.status == MessageStatus::Accepted.as_str();
-        if !history.iter().any(is_told) {
+        if !history.first().is_some_and(is_told) {
             // The row itself tells of its acceptance.
             history.insert(0, StatusEventRow::accepted(message.accepted_at));
         }
@@ -47,10 +51,12 @@ pub(crate) async fn get_message(
         } else {
             None
         };
+        let published = trace::list_outbox(tx, id.as_uuid())?;
         Ok(Some(MessageStory {
             message,
             attempts,
             history,
+            published,
             hold,
         }))
     })

@@ -3,24 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use moka::future::Cache;
-use portal_db::{
-    Db, DbError,
-    audit::{self, Actor, AuditEntry, Outcome},
-};
+use portal_db::{Db, DbError, audit};
 use portal_types::TenantId;
 
-use crate::{domain::SendingPolicy, events::SOURCE, store::policies};
+use crate::{domain::SendingPolicy, store::policies, usecases::requeue::Decider};
 
 /// Tenants whose choices are remembered.
 const CAPACITY: u64 = 10_000;
 /// Other processes see a change after so long at the most.
 const FRESH: Duration = Duration::from_secs(5);
-
-/// Who asks for a change, for the audit log.
-pub(crate) struct Changer {
-    pub(crate) actor: Actor,
-    pub(crate) request_id: Option<String>,
-}
 
 /// The choices of all tenants, read from the database and remembered for seconds.
 #[derive(Clone)]
@@ -65,7 +56,7 @@ impl Policies {
         &self,
         tenant: &TenantId,
         policy: SendingPolicy,
-        changer: Changer,
+        decider: Decider,
     ) -> Result<SendingPolicy, DbError> {
         let owner = tenant.clone();
         let policy = self
@@ -74,7 +65,9 @@ impl Policies {
                 let before = policies::find(tx, &owner)?.unwrap_or_default();
                 if before != policy {
                     policies::put(tx, &owner, &policy)?;
-                    audit::append(tx, &entry(&owner, &before, &policy, changer)?)?;
+                    let details = serde_json::json!({"before": before, "after": policy});
+                    let entry = decider.entry("sending_policy.write", &owner, details);
+                    audit::append(tx, &entry)?;
                 }
                 Ok::<_, DbError>(policy)
             })
@@ -82,24 +75,4 @@ impl Policies {
         self.known.invalidate(tenant).await;
         Ok(policy)
     }
-}
-
-fn entry(
-    tenant: &TenantId,
-    before: &SendingPolicy,
-    after: &SendingPolicy,
-    changer: Changer,
-) -> Result<AuditEntry, DbError> {
-    let told = |policy: &SendingPolicy| {
-        serde_json::to_value(policy).map_err(|error| DbError::Other(Box::new(error)))
-    };
-    Ok(AuditEntry {
-        service: SOURCE.role,
-        actor: changer.actor,
-        action: "sending_policy.write",
-        target: Some(tenant.to_string()),
-        outcome: Outcome::Succeeded,
-        details: serde_json::json!({"before": told(before)?, "after": told(after)?}),
-        request_id: changer.request_id,
-    })
 }

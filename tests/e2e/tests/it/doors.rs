@@ -262,6 +262,32 @@ pub(crate) const DOORS: &[Door] = &[
         SUPERVISORS,
     ),
     (Portal, "patch", "/api/organization/users/{user_id}", ADMINS),
+    (Messages, "get", "/api/messages", PEOPLE_AND_KEYS),
+    (Messages, "get", "/api/messages/dead-letters", ADMINS),
+    (
+        Messages,
+        "post",
+        "/api/messages/dead-letters/replay",
+        ADMINS,
+    ),
+    (
+        Messages,
+        "get",
+        "/api/messages/dead-letters/{dead_letter_id}",
+        ADMINS,
+    ),
+    (
+        Messages,
+        "post",
+        "/api/messages/dead-letters/{dead_letter_id}/discard",
+        ADMINS,
+    ),
+    (
+        Messages,
+        "post",
+        "/api/messages/dead-letters/{dead_letter_id}/replay",
+        ADMINS,
+    ),
     (
         Messages,
         "delete",

@@ -31,6 +31,7 @@ fn foreign_id(world: &Installation, parameter: &str) -> String {
         "user_id" => ("user_id", "genesys_users"),
         "run_id" => ("run_id", "user_sync_runs"),
         "message_id" => ("message_id", "messages"),
+        "dead_letter_id" => ("dead_letter_id", "dead_letters"),
         "inbound_id" => ("inbound_id", "inbound_messages"),
         "template_name" => (
             "name",
@@ -66,6 +67,10 @@ async fn globex_has_one_of_each(world: &Installation) {
              components) \
          SELECT tenant_id, waba_id, 'of_globex_alone', 'en_US', '1', 'APPROVED', 'UTILITY', '[]' \
          FROM tenant_whatsapp_config WHERE tenant_id = 'globex_inc'",
+    );
+    world.db.execute(
+        "INSERT INTO dead_letters (dead_letter_id, tenant_id, queue, routing_key, body, headers, error) \
+         VALUES (gen_random_uuid(), 'globex_inc', 'q', 'k', '{}', '{}', 'unreadable')",
     );
     world.db.execute(
         "INSERT INTO user_sync_runs (run_id, tenant_id, status, cause, finished_at) \

@@ -1,0 +1,69 @@
+//! Sending a failed message again, under its id and at the end of its lane.
+
+use portal_db::{
+    DbError, Tx,
+    audit::{Actor, AuditEntry, Outcome},
+    outbox,
+    requeue::{Requeue, Requeued, requeue_failed},
+};
+use portal_events::{EventContext, outbox_work};
+use uuid::Uuid;
+
+use crate::events::{DELIVER, SOURCE};
+
+/// Who decides, for the audit log.
+#[derive(Debug, Clone)]
+pub(crate) struct Decider {
+    pub(crate) actor: Actor,
+    pub(crate) request_id: Option<String>,
+}
+
+impl Decider {
+    /// The line of the audit log about a decision.
+    pub(crate) fn entry(
+        &self,
+        action: &'static str,
+        target: &impl ToString,
+        details: serde_json::Value,
+    ) -> AuditEntry {
+        AuditEntry {
+            service: SOURCE.role,
+            actor: self.actor.clone(),
+            action,
+            target: Some(target.to_string()),
+            outcome: Outcome::Succeeded,
+            details,
+            request_id: self.request_id.clone(),
+        }
+    }
+}
+
+/// Puts a failed message back and tells workers, within the transaction.
+pub(crate) fn requeue(
+    tx: &mut Tx<'_>,
+    id: Uuid,
+    accept_duplicate: bool,
+) -> Result<Requeue, DbError> {
+    let done = requeue_failed(tx, id, accept_duplicate)?;
+    if let Requeue::Back(back) = &done {
+        hint(tx, back)?;
+    }
+    Ok(done)
+}
+
+fn hint(tx: &mut Tx<'_>, back: &Requeued) -> Result<(), DbError> {
+    let tenant = tx
+        .tenant()
+        .cloned()
+        .ok_or_else(|| DbError::Corrupt("a transaction without tenant".to_owned()))?;
+    let work = serde_json::json!({
+        "tenant_id": tenant, "phone_number_id": back.phone_number_id,
+    });
+    let context = EventContext {
+        traceparent: back.traceparent.clone(),
+        request_id: None,
+    };
+    let subject = back.phone_number_id.clone();
+    let row = outbox_work(SOURCE, &tenant, &context, DELIVER, subject, work);
+    outbox::append(tx, &[row])
+}
