@@ -138,7 +138,9 @@ async fn a_message_that_fails_again_in_the_same_way_tells_of_both_times() {
     let good = world.send(&supervisor, "+1234567890").await;
     world.reaches(&supervisor, &good, "read").await;
     let path = format!("/api/messages/{good}/retry");
-    let (status, answer) = world.call(Method::POST, &supervisor, &path, None).await;
+    let (status, answer) = world
+        .call(Method::POST, &supervisor, &path, Some(&json!({})))
+        .await;
     assert_eq!(
         (status, &answer["error"]["code"]),
         (StatusCode::CONFLICT, &json!("MESSAGE_NOT_FAILED"))
@@ -292,6 +294,7 @@ async fn dead_letters_are_for_administrators_of_their_own_tenant() {
     let (_, key) = world
         .sisters
         .api_key("acme", &["messages:read", "messages:send"]);
+    let good = json!({});
     let unknown = Uuid::now_v7().to_string();
     for (method, path) in [
         (Method::GET, format!("{PATH}/{id}")),
@@ -299,15 +302,16 @@ async fn dead_letters_are_for_administrators_of_their_own_tenant() {
         (Method::POST, format!("{PATH}/{id}/discard")),
         (Method::POST, format!("/api/messages/{id}/retry")),
     ] {
-        let told = world.call(method.clone(), &foreign, &path, None).await;
+        let body = Some(&good).filter(|_| method == Method::POST);
+        let told = world.call(method.clone(), &foreign, &path, body).await;
         assert_eq!(told.0, StatusCode::NOT_FOUND, "{path}");
         let nobodys = path.replace(&id, &unknown);
-        let same = world.call(method.clone(), &foreign, &nobodys, None).await;
+        let same = world.call(method.clone(), &foreign, &nobodys, body).await;
         assert_eq!(same.1["error"]["code"], told.1["error"]["code"]);
-        let (status, _) = world.call(method.clone(), &key, &path, None).await;
+        let (status, _) = world.call(method.clone(), &key, &path, body).await;
         assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}");
         if path.starts_with(PATH) {
-            let (status, _) = world.call(method, &supervisor, &path, None).await;
+            let (status, _) = world.call(method, &supervisor, &path, body).await;
             assert_eq!(status, StatusCode::FORBIDDEN, "{path}");
         }
     }

