@@ -107,6 +107,27 @@ impl Load {
         wanted: u16,
         request: impl Fn(usize, usize) -> Request + Send + Sync + 'static,
     ) -> Round {
+        let begun = Instant::now();
+        self.run_while(wanted, request, move |_| begun.elapsed() < duration)
+            .await
+    }
+
+    /// As [`Load::run`], until each caller has asked `count` times.
+    pub async fn run_each(
+        &self,
+        count: usize,
+        wanted: u16,
+        request: impl Fn(usize, usize) -> Request + Send + Sync + 'static,
+    ) -> Round {
+        self.run_while(wanted, request, move |n| n < count).await
+    }
+
+    async fn run_while(
+        &self,
+        wanted: u16,
+        request: impl Fn(usize, usize) -> Request + Send + Sync + 'static,
+        goes_on: impl Fn(usize) -> bool + Copy + Send + 'static,
+    ) -> Round {
         let request = Arc::new(request);
         let begun = Instant::now();
         let mut callers = JoinSet::new();
@@ -116,7 +137,7 @@ impl Load {
                 let mut connection = connection.lock().await;
                 let mut round = Round::default();
                 let mut n = 0;
-                while begun.elapsed() < duration {
+                while goes_on(n) {
                     let Request(bytes) = request(caller, n);
                     n += 1;
                     let asked = Instant::now();

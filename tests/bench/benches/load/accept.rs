@@ -51,7 +51,7 @@ pub(crate) async fn run() -> Report {
     let mut rows = Vec::new();
     for _ in 0..ROUNDS {
         let mut round = load.run(ROUND, ACCEPTED, request.clone()).await;
-        let published = wait_for_events(&world).await;
+        let published = crate::wait_for_events(&world).await;
         let alone = pgbench.run(CALLERS, ROUND);
         rows.push(format!(
             "| {:.0} | {} | {} | {alone:.0} | {:.2} | {published:.1} s |",
@@ -94,16 +94,4 @@ fn report(mut ours: Round, theirs: &[f64], rows: &[String]) -> Report {
     let refused: usize = ours.bad.iter().map(|(_, count)| count).sum();
     report.goal(format_args!("refused: {refused}"), refused == 0);
     report
-}
-
-/// Waits until the relay has published what was accepted, so that the next round starts quiet;
-/// answers how many seconds that took.
-async fn wait_for_events(world: &World) -> f64 {
-    let begun = std::time::Instant::now();
-    let waiting =
-        "SELECT count(*) FROM (SELECT 1 FROM outbox_events WHERE published_at IS NULL LIMIT 1) w";
-    while world.db.query(waiting) != ["0"] {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    begun.elapsed().as_secs_f64()
 }

@@ -11,9 +11,16 @@
 )]
 
 mod accept;
+mod drain;
+mod fair;
+mod memory;
+mod paced;
 mod report;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
+
+use portal_bench::World;
+use serde_json::json;
 
 use report::Report;
 
@@ -28,10 +35,44 @@ async fn main() -> ExitCode {
     if is_asked("accept") {
         reports.push(accept::run().await);
     }
+    if is_asked("drain") {
+        reports.push(drain::run().await);
+    }
+    if is_asked("paced") {
+        reports.push(paced::run().await);
+    }
+    if is_asked("fair") {
+        reports.push(fair::run().await);
+    }
+    if is_asked("memory") {
+        reports.push(memory::run().await);
+    }
     let kept = reports.iter().filter(|report| report.write()).count();
     if kept == reports.len() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// Lets the sandbox keep little of each call and send no webhooks: it shares the machine.
+async fn quiet_sandbox(world: &World) {
+    let put = reqwest::Method::PUT;
+    world
+        .control(put.clone(), "journal", &json!({"detail": false}))
+        .await;
+    world
+        .control(put, "faults", &json!({"webhooks_off": true}))
+        .await;
+}
+
+/// Waits until the relay has published all that was committed; answers how many seconds that took.
+async fn wait_for_events(world: &World) -> f64 {
+    let begun = std::time::Instant::now();
+    let waiting =
+        "SELECT count(*) FROM (SELECT 1 FROM outbox_events WHERE published_at IS NULL LIMIT 1) w";
+    while world.db.query(waiting) != ["0"] {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    begun.elapsed().as_secs_f64()
 }
