@@ -190,11 +190,11 @@ async fn messages_are_accepted_and_sent_while_the_broker_is_away_and_told_of_whe
 
     let told = "SELECT count(*) > 0 FROM outbox_events WHERE published_at IS NOT NULL \
          AND routing_key = 'message.read'";
-    assert_eq!(world.db.query(told), ["f"]);
+    assert_eq!(world.db.query(told), ["false"]);
     world.set("RABBITMQ__URL", &portal_test_harness::amqp_url());
     world.run_service().await;
     portal_test_harness::eventually("the events to leave", async || {
-        (world.db.query(told) == ["t"]).then_some(())
+        (world.db.query(told) == ["true"]).then_some(())
     })
     .await;
 }

@@ -155,7 +155,11 @@ async fn a_message_that_fails_again_in_the_same_way_tells_of_both_times() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_may_have_arrived_is_sent_again_only_if_a_duplicate_is_accepted() {
-    let world = World::start_with(&[("DELIVERY__UNKNOWN_HORIZON_SECONDS", "1")]).await;
+    let world = World::start_with(&[
+        ("DELIVERY__UNKNOWN_HORIZON_SECONDS", "1"),
+        ("DELIVERY__HORIZON_NEEDS_WEBHOOKS", "false"),
+    ])
+    .await;
     let admin = world.sisters.token_as(Role::Admin, "acme");
     let id = failed(&world, &admin, "602").await;
     let retry = format!("/api/messages/{id}/retry");

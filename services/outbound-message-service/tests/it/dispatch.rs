@@ -216,7 +216,7 @@ async fn meta_is_asked_what_a_number_may_send() {
         world.db.query(
             "SELECT tracked_since IS NULL AND checked_at IS NOT NULL FROM sending_numbers WHERE tenant_id = 'acme'"
         ),
-        ["t"]
+        ["true"]
     );
 }
 
