@@ -1,6 +1,6 @@
 //! Collects what is wrong with a content, by the path of the field.
 
-use std::{collections::HashSet, ops::RangeInclusive};
+use std::{collections::HashSet, fmt::Write as _, ops::RangeInclusive};
 
 use portal_service_kit::FieldErrors;
 use url::Url;
@@ -66,10 +66,12 @@ impl<'e> Checker<'e> {
     pub(crate) fn count(&mut self, items: usize, count: RangeInclusive<usize>) {
         if !count.contains(&items) {
             let (from, to) = count.into_inner();
-            self.refuse_this(match from == to {
-                true => format!("must have {from} item, has {items}"),
-                false => format!("must have {from} to {to} items, has {items}"),
-            });
+            let wanted = if from == to {
+                format!("{from} item")
+            } else {
+                format!("{from} to {to} items")
+            };
+            self.refuse_this(format!("must have {wanted}, has {items}"));
         }
     }
 
@@ -77,7 +79,8 @@ impl<'e> Checker<'e> {
     pub(crate) fn items<T>(&mut self, items: &[T], look: &mut impl FnMut(&mut Self, &T)) {
         let end = self.path.len();
         for (index, item) in items.iter().enumerate() {
-            self.path.push_str(&format!("[{index}]"));
+            // Writing to a text does not fail.
+            write!(self.path, "[{index}]").ok();
             look(self, item);
             self.path.truncate(end);
         }

@@ -102,7 +102,7 @@ pub(super) fn check_all(c: &mut Checker<'_>, components: &[TemplateComponent]) {
     if has_offer {
         c.inside("components", |c| {
             c.items(components, &mut |c, component| {
-                check_offer_coupon(c, component)
+                check_offer_coupon(c, component);
             });
         });
     }
@@ -185,15 +185,15 @@ impl TemplateBody {
     fn check(&self, c: &mut Checker<'_>) {
         let values = &self.parameters;
         c.each("parameters", values, 0..=MAX_BODY_VALUES, |c, value| {
-            if value.name().is_some() {
+            if value.is_textual() {
                 value.check(c);
             } else {
                 c.refuse("type", "must be text, currency or date_time in a body");
             }
         });
-        let names = || values.iter().filter_map(|value| value.name().flatten());
-        let named = names().count();
-        if named != 0 && named != values.len() {
+        let names = || values.iter().filter_map(|value| value.name());
+        let with_name = names().count();
+        if with_name != 0 && with_name != values.len() {
             c.refuse(
                 "parameters",
                 "must all have a parameter_name, or none of them",

@@ -46,7 +46,7 @@ impl Template {
     pub(super) fn check(&self, c: &mut Checker<'_>) {
         check_template_name(c, "name", &self.name);
         c.inside("language", |c| {
-            check_language_code(c, "code", &self.language.code)
+            check_language_code(c, "code", &self.language.code);
         });
         component::check_all(c, &self.components);
     }

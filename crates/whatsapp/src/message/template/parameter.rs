@@ -72,7 +72,7 @@ read_by_type!(Parameter {
 
 impl Parameter {
     pub(super) fn check(&self, c: &mut Checker<'_>) {
-        if let Some(Some(name)) = self.name()
+        if let Some(name) = self.name()
             && !is_identifier(name)
         {
             c.refuse(
@@ -110,14 +110,19 @@ impl Parameter {
         }
     }
 
-    /// The name of its variable, if it is of a type that can have one.
-    pub(super) fn name(&self) -> Option<Option<&str>> {
+    /// The name of its variable.
+    pub(super) fn name(&self) -> Option<&str> {
         match self {
-            Self::Text(text) => Some(text.parameter_name.as_deref()),
-            Self::Currency(amount) => Some(amount.parameter_name.as_deref()),
-            Self::DateTime(time) => Some(time.parameter_name.as_deref()),
+            Self::Text(text) => text.parameter_name.as_deref(),
+            Self::Currency(amount) => amount.parameter_name.as_deref(),
+            Self::DateTime(time) => time.parameter_name.as_deref(),
             _ => None,
         }
+    }
+
+    /// Whether it stands within a text, and so may have a name.
+    pub(super) fn is_textual(&self) -> bool {
+        matches!(self, Self::Text(_) | Self::Currency(_) | Self::DateTime(_))
     }
 }
 

@@ -100,6 +100,7 @@ fn what_is_documented_passes() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn the_frame_has_limits_and_depends_on_the_type() {
     let text_header = |text: Value| json!({"type": "text", "text": text});
     let request = json!({"type": "location_request_message", "body": {"text": "Where?"},

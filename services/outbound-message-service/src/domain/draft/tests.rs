@@ -7,21 +7,21 @@ fn now() -> DateTime<Utc> {
     "2026-11-25T12:00:00Z".parse().unwrap()
 }
 
-fn text(body: Value) -> Result<Draft, Vec<String>> {
-    judge(body, SendTextRequest::into_draft)
+fn text(body: impl std::borrow::Borrow<Value>) -> Result<Draft, Vec<String>> {
+    judge(body.borrow(), SendTextRequest::into_draft)
 }
 
-fn message(body: Value) -> Result<Draft, Vec<String>> {
-    judge(body, SendMessageRequest::into_draft)
+fn message(body: impl std::borrow::Borrow<Value>) -> Result<Draft, Vec<String>> {
+    judge(body.borrow(), SendMessageRequest::into_draft)
 }
 
-fn template(body: Value) -> Result<Draft, Vec<String>> {
-    judge(body, SendTemplateRequest::into_draft)
+fn template(body: impl std::borrow::Borrow<Value>) -> Result<Draft, Vec<String>> {
+    judge(body.borrow(), SendTemplateRequest::into_draft)
 }
 
 /// The draft of a body, or the names of the fields that are answered as bad.
 fn judge<T: serde::de::DeserializeOwned>(
-    body: Value,
+    body: &Value,
     into_draft: fn(T, DateTime<Utc>) -> Result<Draft, FieldErrors>,
 ) -> Result<Draft, Vec<String>> {
     let error = match parse_json::<T>(body.to_string().as_bytes()) {
@@ -36,7 +36,7 @@ fn judge<T: serde::de::DeserializeOwned>(
     Err(details.iter().map(field).collect())
 }
 
-fn stored(draft: Draft) -> Value {
+fn stored(draft: &Draft) -> Value {
     serde_json::to_value(&draft.content).unwrap()
 }
 
@@ -92,7 +92,7 @@ fn the_content_stands_under_the_name_of_its_type() {
         message(body)
     };
     let image = to(json!({"type": "image", "image": {"id": "1"}})).unwrap();
-    assert_eq!(stored(image), json!({"image": {"id": "1"}}));
+    assert_eq!(stored(&image), json!({"image": {"id": "1"}}));
     for (body, bad) in [
         (json!({"type": "image"}), "image"),
         (
@@ -117,15 +117,15 @@ fn what_is_handed_through_is_not_checked_and_says_so() {
         "interactive": {"type": "order_details", "action": {"name": "review_and_pay"}}});
     let draft = message(body.clone()).unwrap();
     assert!(draft.is_raw());
-    assert_eq!(stored(draft), json!({"interactive": body["interactive"]}));
+    assert_eq!(stored(&draft), json!({"interactive": body["interactive"]}));
     let bad = json!({"to": "+1234567890", "type": "biz_opaque_callback_data", "raw": true,
         "biz_opaque_callback_data": "x"});
     assert_eq!(message(bad).err().unwrap(), ["type"]);
 }
 
-fn order(values: Value) -> Result<Draft, Vec<String>> {
+fn order(values: impl std::borrow::Borrow<Value>) -> Result<Draft, Vec<String>> {
     let mut body = json!({"to": "+1234567890", "template_name": "order", "language": "en_US"});
-    for (name, value) in values.as_object().unwrap() {
+    for (name, value) in values.borrow().as_object().unwrap() {
         body[name] = value.clone();
     }
     template(body)
@@ -140,7 +140,7 @@ fn short_values_become_components() {
             {"index": 2, "coupon_code": "SAVE25"}],
     }));
     assert_eq!(
-        stored(draft.unwrap()),
+        stored(&draft.unwrap()),
         json!({"template": {"name": "order", "language": {"code": "en_US"}, "components": [
             {"type": "header", "parameters":
                 [{"type": "image", "image": {"link": "https://example.com/a.png"}}]},
@@ -155,12 +155,14 @@ fn short_values_become_components() {
                 "parameters": [{"type": "coupon_code", "coupon_code": "SAVE25"}]},
         ]}})
     );
-    let named = order(
+    let by_name = order(
         json!({"parameters": {"first_name": "Ada", "amount": {"type": "currency",
         "currency": {"fallback_value": "1 €", "code": "EUR", "amount_1000": 1000}}}}),
     );
-    let named = stored(named.unwrap());
-    let values = named.pointer("/template/components/0/parameters").unwrap();
+    let by_name = stored(&by_name.unwrap());
+    let values = by_name
+        .pointer("/template/components/0/parameters")
+        .unwrap();
     let names: Vec<&Value> = values
         .as_array()
         .unwrap()
@@ -173,9 +175,9 @@ fn short_values_become_components() {
     );
     let whole = json!([{"type": "body", "parameters": [{"type": "text", "text": "a"}]}]);
     let draft = order(json!({ "components": whole })).unwrap();
-    assert_eq!(stored(draft)["template"]["components"], whole);
+    assert_eq!(stored(&draft)["template"]["components"], whole);
     let bare = order(json!({"parameters": []})).unwrap();
-    assert_eq!(stored(bare)["template"].get("components"), None);
+    assert_eq!(stored(&bare)["template"].get("components"), None);
 }
 
 #[test]
