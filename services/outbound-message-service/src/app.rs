@@ -52,6 +52,7 @@ use crate::{
         sweep::Sweeper,
         templates::{TemplateMemory, Templates, sync::TemplateSync},
         token_health::TokenHealth,
+        webhook_secrets::WebhookSecrets,
         webhooks::{Counters, WebhookApplier},
     },
 };
@@ -88,6 +89,7 @@ struct Workers {
     check_now: Arc<Notify>,
     applier: Option<WebhookApplier>,
     media: MediaSection,
+    appliers: u16,
     webhook_arrived: Arc<Notify>,
     accounts: Option<jobs::accounts::AccountJobs>,
     census: BacklogCensus,
@@ -210,12 +212,17 @@ impl Workers {
             );
         }
         if let Some(applier) = self.applier {
-            let arrived = self.webhook_arrived;
-            spawn_loop(
-                tasks,
-                "webhooks",
-                jobs::apply_webhooks(applier, arrived, stop),
-            );
+            for _ in 0..self.appliers {
+                spawn_loop(
+                    tasks,
+                    "webhooks",
+                    jobs::apply_webhooks(
+                        applier.clone(),
+                        Arc::clone(&self.webhook_arrived),
+                        stop.clone(),
+                    ),
+                );
+            }
         }
     }
 }
@@ -384,6 +391,10 @@ impl Parts {
             webhooks: WebhookDoor {
                 app_secrets: settings.meta.app_secrets().into(),
                 verify_token: settings.meta.verify_token.clone(),
+                secrets: WebhookSecrets::new(
+                    self.backing.db.clone(),
+                    Arc::clone(&self.backing.vault),
+                ),
                 arrived: Arc::clone(&self.webhook_arrived),
             },
         }
@@ -505,6 +516,7 @@ impl Parts {
             check_now: self.check_now,
             applier,
             media: settings.media.clone(),
+            appliers: settings.webhooks.appliers,
             webhook_arrived: self.webhook_arrived,
             accounts,
             census: BacklogCensus {

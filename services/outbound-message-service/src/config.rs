@@ -184,6 +184,8 @@ pub struct DeliverySection {
 pub struct WebhooksSection {
     /// Whether this process applies them.
     pub enabled: bool,
+    /// Posts that are applied side by side, by tasks of this process.
+    pub appliers: u16,
     /// The vault key that signs notes; empty is the active one.
     pub callback_key: String,
 }
@@ -296,6 +298,7 @@ impl Validate for Settings {
             self.idempotency.window_seconds.into(),
             86_400..=2_592_000,
         );
+        problems.require_within("webhooks.appliers", self.webhooks.appliers.into(), 1..=32);
         let lease_ms = u64::from(self.delivery.lease_seconds) * 1000;
         if lease_ms <= self.meta.timeout_ms {
             problems.add(

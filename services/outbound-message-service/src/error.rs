@@ -1,5 +1,7 @@
 //! The only map from what went wrong to what a caller is told.
 
+mod webhook_secrets;
+
 use std::{sync::Arc, time::Duration};
 
 use actix_web::http::StatusCode;
@@ -23,6 +25,8 @@ use crate::{
         templates::TemplatesError,
     },
 };
+
+pub(crate) use webhook_secrets::from_secrets;
 
 /// When a caller may try again after something of ours was away.
 const RETRY_AFTER: Duration = Duration::from_secs(2);

@@ -14,6 +14,7 @@ use crate::usecases::{
     media::{inbound::InboundMedia, keep::Keeper},
     policies::Policies,
     templates::Templates,
+    webhook_secrets::WebhookSecrets,
 };
 
 /// Shared by all handlers.
@@ -36,5 +37,7 @@ pub(crate) struct AppState {
 pub(crate) struct WebhookDoor {
     pub(crate) app_secrets: Arc<[SecretString]>,
     pub(crate) verify_token: SecretString,
+    /// Of tenants with a Meta app of their own.
+    pub(crate) secrets: WebhookSecrets,
     pub(crate) arrived: Arc<Notify>,
 }

@@ -1,6 +1,5 @@
 //! Rules about messages. No I/O.
 
-pub(crate) mod contact;
 pub(crate) mod conversation;
 pub(crate) mod dead_letter;
 pub(crate) mod draft;

@@ -12,6 +12,7 @@ mod read;
 mod received;
 mod send;
 mod templates;
+mod webhook_secrets;
 mod webhooks;
 
 use actix_web::web;
@@ -62,6 +63,9 @@ fn routes(config: &mut ServiceConfig<'_>) {
         .service(dead_letters::show)
         .service(dead_letters::replay)
         .service(dead_letters::discard)
+        .service(webhook_secrets::list_webhook_secrets)
+        .service(webhook_secrets::add_webhook_secret)
+        .service(webhook_secrets::remove_webhook_secret)
         .service(messages::get_message)
         .service(amend::delete_message)
         .service(amend::cancel_message)

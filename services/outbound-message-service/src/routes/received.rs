@@ -3,18 +3,18 @@
 
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
-use portal_auth::{Guarded, TenantCaller};
+use portal_auth::{Guarded, MessageReader};
 use portal_service_kit::{
     ApiError, FieldErrors,
     http::{ValidPath, ValidQuery},
 };
-use portal_types::{ApiScope, ConversationId};
+use portal_types::ConversationId;
+use portal_whatsapp::Recipient;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::{
-    domain::contact,
     error::{from_db, message_not_found},
     state::AppState,
     store::{contacts::WindowRow, inbound::InboundRow},
@@ -103,10 +103,9 @@ impl From<InboundRow> for ReceivedView {
 )]
 #[get("/api/messages/received/{inbound_id}")]
 pub(crate) async fn get_received(
-    Guarded(caller, ValidPath(id)): Guarded<TenantCaller, ValidPath<String>>,
+    Guarded(MessageReader(caller), ValidPath(id)): Guarded<MessageReader, ValidPath<String>>,
     state: web::Data<AppState>,
 ) -> Result<web::Json<ReceivedView>, ApiError> {
-    caller.require_scope(ApiScope::MessagesRead)?;
     let row = read_received::find(&state.db, caller.tenant_id(), id)
         .await
         .map_err(from_db)?
@@ -166,18 +165,21 @@ impl From<WindowRow> for WindowView {
 )]
 #[get("/api/messages/windows")]
 pub(crate) async fn list_windows(
-    Guarded(caller, ValidQuery(query)): Guarded<TenantCaller, ValidQuery<WindowQuery>>,
+    Guarded(MessageReader(caller), ValidQuery(query)): Guarded<
+        MessageReader,
+        ValidQuery<WindowQuery>,
+    >,
     state: web::Data<AppState>,
 ) -> Result<web::Json<WindowsView>, ApiError> {
-    caller.require_scope(ApiScope::MessagesRead)?;
-    let Some(to) = query.to.as_deref().and_then(contact::parse) else {
-        let mut errors = FieldErrors::new();
-        errors.add(
-            "to",
-            "must be a number with its country code, or a business-scoped user id",
-        );
+    let mut errors = FieldErrors::new();
+    let to = errors.check(
+        "to",
+        Recipient::parse(query.to.as_deref().unwrap_or_default()),
+    );
+    let Some(to) = to else {
         return Err(ApiError::validation(&errors));
     };
+    let to = to.as_str().to_owned();
     let windows = read_received::windows(&state.db, caller.tenant_id(), to.clone())
         .await
         .map_err(from_db)?;

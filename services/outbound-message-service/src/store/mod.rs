@@ -26,6 +26,7 @@ pub(crate) mod templates;
 pub(crate) mod token_checks;
 pub(crate) mod trace;
 pub(crate) mod unmatched;
+pub(crate) mod webhook_secrets;
 
 use portal_db::Tx;
 

@@ -20,4 +20,5 @@ pub(crate) mod requeue;
 pub(crate) mod sweep;
 pub(crate) mod templates;
 pub(crate) mod token_health;
+pub(crate) mod webhook_secrets;
 pub(crate) mod webhooks;

@@ -10,6 +10,7 @@
 )]
 
 mod accept;
+mod accounts;
 mod amend;
 mod api_keys;
 mod authentication;
@@ -17,15 +18,19 @@ mod crash;
 mod dead_letters;
 mod deliver;
 mod dispatch;
+mod evidence;
+mod inbound;
 mod mark_read;
 mod media;
 mod media_sending;
 mod message_list;
 mod message_trace;
 mod message_types;
+mod meta;
 mod meta_errors;
 mod openapi;
 mod operations;
+mod own_app;
 mod policy;
 mod sisters;
 mod walls;

@@ -1,40 +1,14 @@
 //! Meta's door: signatures, storage, evidence in any order.
 
-use aws_lc_rs::hmac;
 use portal_sandbox::{magic_recipient, seed};
 use portal_test_harness::eventually;
 use reqwest::StatusCode;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::world::World;
-
-fn sign(secret: &str, body: &str) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    format!("sha256={}", hex::encode(hmac::sign(&key, body.as_bytes())))
-}
-
-async fn post(world: &World, body: &str, signature: Option<&str>) -> StatusCode {
-    let mut request = world
-        .http
-        .post(format!("{}/webhooks/whatsapp", world.url))
-        .body(body.to_owned());
-    if let Some(signature) = signature {
-        request = request.header("X-Hub-Signature-256", signature);
-    }
-    request.send().await.unwrap().status()
-}
-
-fn status_post(number: &str, statuses: &[Value]) -> String {
-    json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [{
-        "field": "messages", "value": {"messaging_product": "whatsapp",
-            "metadata": {"display_phone_number": "1", "phone_number_id": number},
-            "statuses": statuses}}]}]})
-    .to_string()
-}
-
-fn status(wamid: &str, status: &str) -> Value {
-    json!({"id": wamid, "status": status, "timestamp": "1750030073", "recipient_id": "1234567890"})
-}
+use crate::{
+    meta::{post, sign, status, status_post},
+    world::World,
+};
 
 fn history(message: &Value) -> Vec<(&str, &str)> {
     let history = message["history"].as_array().unwrap();
@@ -75,6 +49,31 @@ async fn only_signed_posts_are_taken() {
         post(&world, &large, Some(&sign(seed::APP_SECRET, &large))).await,
         StatusCode::PAYLOAD_TOO_LARGE
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_stored_is_not_acknowledged() {
+    let world = World::start().await;
+    let let_in = |grant: &str| {
+        world.db.execute(&format!(
+            "DO $$ BEGIN EXECUTE format('{grant} outbound_message_service', current_database()); END $$"
+        ));
+    };
+    let body = status_post(seed::ACME_PHONE_NUMBER_ID, &[status("wamid.x", "sent")]);
+    let signature = sign(seed::APP_SECRET, &body);
+    let_in("REVOKE CONNECT ON DATABASE %I FROM PUBLIC,");
+    world.db.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND usename = 'outbound_message_service'",
+    );
+    let refused = post(&world, &body, Some(&signature)).await;
+    assert_eq!(refused, StatusCode::SERVICE_UNAVAILABLE);
+    let_in("GRANT CONNECT ON DATABASE %I TO");
+    eventually("Meta's next try to be taken", async || {
+        (post(&world, &body, Some(&signature)).await == StatusCode::OK).then_some(())
+    })
+    .await;
+    assert_eq!(world.db.query("SELECT count(*) FROM webhook_intake"), ["1"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -353,6 +353,14 @@ pub(crate) const DOORS: &[Door] = &[
         "/api/messages/{message_id}/read",
         PEOPLE_AND_KEYS,
     ),
+    (Messages, "get", "/api/messages/webhook-secrets", ADMINS),
+    (Messages, "post", "/api/messages/webhook-secrets", ADMINS),
+    (
+        Messages,
+        "delete",
+        "/api/messages/webhook-secrets/{secret_id}",
+        ADMINS,
+    ),
     (Messages, "get", "/api/messages/windows", PEOPLE_AND_KEYS),
     (
         Messages,

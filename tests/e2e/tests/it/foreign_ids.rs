@@ -32,6 +32,7 @@ fn foreign_id(world: &Installation, parameter: &str) -> String {
         "run_id" => ("run_id", "user_sync_runs"),
         "message_id" => ("message_id", "messages"),
         "dead_letter_id" => ("dead_letter_id", "dead_letters"),
+        "secret_id" => ("secret_id", "webhook_secrets"),
         "inbound_id" => ("inbound_id", "inbound_messages"),
         "template_name" => (
             "name",
@@ -71,6 +72,10 @@ async fn globex_has_one_of_each(world: &Installation) {
     world.db.execute(
         "INSERT INTO dead_letters (dead_letter_id, tenant_id, queue, routing_key, body, headers, error) \
          VALUES (gen_random_uuid(), 'globex_inc', 'q', 'k', '{}', '{}', 'unreadable')",
+    );
+    world.db.execute(
+        "INSERT INTO webhook_secrets (secret_id, tenant_id, kind, secret, fingerprint, created_by) \
+         VALUES (gen_random_uuid(), 'globex_inc', 'app_secret', '', '', '')",
     );
     world.db.execute(
         "INSERT INTO user_sync_runs (run_id, tenant_id, status, cause, finished_at) \
