@@ -33,6 +33,7 @@ mod operations;
 mod own_app;
 mod policy;
 mod sisters;
+mod templates;
 mod walls;
 mod webhooks;
 mod worker;
