@@ -116,12 +116,32 @@ impl GraphClient {
             .append_pair("client_id", &app.id)
             .append_pair("client_secret", app.secret.expose_secret())
             .append_pair("code", code.expose_secret());
-        let answer = self.finish(self.http().get(url)).await?;
-        let token = answer
-            .body
-            .as_ref()
-            .and_then(|body| body.get("access_token")?.as_str());
-        token.map(SecretString::from).ok_or_else(unreadable)
+        access_token(&self.finish(self.http().get(url)).await?)
+    }
+
+    /// Exchanges a system user's token that ends for one that ends 60 days from now. The old one
+    /// works until its own end. Tokens of Embedded Signup cannot be exchanged: their owner signs up
+    /// again.
+    #[tracing::instrument(
+        name = "graph.refresh_token", skip_all,
+        fields(
+            otel.kind = "client", http.response.status_code = Empty, error.class = Empty,
+            error.code = Empty, graph.trace_id = Empty,
+        )
+    )]
+    pub async fn refresh_token(
+        &self,
+        app: &MetaApp,
+        token: &SecretString,
+    ) -> Result<SecretString, SendError> {
+        let mut url = self.url(&["oauth", "access_token"])?;
+        url.query_pairs_mut()
+            .append_pair("grant_type", "fb_exchange_token")
+            .append_pair("client_id", &app.id)
+            .append_pair("client_secret", app.secret.expose_secret())
+            .append_pair("set_token_expires_in_60_days", "true")
+            .append_pair("fb_exchange_token", token.expose_secret());
+        access_token(&self.finish(self.http().get(url)).await?)
     }
 
     /// Asks what a token is for, as the app.
@@ -312,6 +332,14 @@ impl GraphClient {
 
 pub(crate) fn unreadable() -> SendError {
     SendError::unknown("The answer could not be read")
+}
+
+fn access_token(answer: &Answer) -> Result<SecretString, SendError> {
+    let token = answer
+        .body
+        .as_ref()
+        .and_then(|body| body.get("access_token")?.as_str());
+    token.map(SecretString::from).ok_or_else(unreadable)
 }
 
 /// Meta writes success as a boolean or, in places, as a text.

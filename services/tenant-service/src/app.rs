@@ -39,6 +39,7 @@ use crate::{
         admins::{AdminDesk, AdminSessionRows, Rules, SignInLimits, TokenKeys},
         genesys_credentials::Genesys,
         meta::Meta,
+        token_watch::TokenWatch,
     },
 };
 
@@ -59,6 +60,7 @@ pub struct App {
     keeper: KeyKeeper,
     consumers: Consumers,
     desk: AdminDesk,
+    token_watch: Option<TokenWatch>,
     shutdown: Shutdown,
     telemetry: Telemetry,
     grace: Duration,
@@ -103,6 +105,7 @@ impl App {
             .build();
         let issuer = Issuer::new(TOKEN_PARTY, TOKEN_PARTY, keys.clone()).with_lifetime(lifetime);
         let meta = meta(&settings.meta)?;
+        let token_watch = token_watch(&settings.meta, &deps, &meta);
         let state = state(
             settings,
             &deps,
@@ -138,6 +141,7 @@ impl App {
             ),
             backing,
             desk,
+            token_watch,
             shutdown,
             telemetry,
             grace: settings.http.shutdown_grace() + AFTER_REQUESTS,
@@ -165,6 +169,7 @@ impl App {
         }
         let (inner, backing) = (tasks.clone(), self.backing);
         let (keeper, consumers, desk) = (self.keeper, self.consumers, self.desk);
+        let token_watch = self.token_watch;
         spawn_loop(&tasks, "workers", async move {
             if wait_for_schema(&backing.db, &stop).await {
                 spawn_loop(&inner, "signing-keys", keeper.run(stop.clone()));
@@ -176,6 +181,13 @@ impl App {
                 spawn_loop(&inner, "consumers", consumers.run(stop.clone()));
                 let sweep = jobs::sweep_admin_sessions(desk, stop.clone());
                 spawn_loop(&inner, "admin-sessions", sweep);
+                if let Some(watch) = token_watch {
+                    spawn_loop(
+                        &inner,
+                        "token-watch",
+                        jobs::watch_tokens(watch, stop.clone()),
+                    );
+                }
             }
             stop.cancelled().await;
         });
@@ -322,6 +334,30 @@ fn meta(section: &MetaSection) -> anyhow::Result<Meta> {
         config_id: Some(section.config_id.clone()).filter(|id| !id.is_empty()),
         graph_version: version,
         sdk_url: section.sdk_url.to_string(),
+    })
+}
+
+fn token_watch(section: &MetaSection, deps: &Deps, meta: &Meta) -> Option<TokenWatch> {
+    let counter = |name, description| {
+        let meter = opentelemetry::global::meter(SERVICE);
+        meter
+            .u64_counter(name)
+            .with_description(description)
+            .build()
+    };
+    (section.token_interval_seconds > 0).then(|| TokenWatch {
+        deps: deps.clone(),
+        meta: meta.clone(),
+        interval: chrono::TimeDelta::seconds(section.token_interval_seconds.into()),
+        refresh_before: chrono::TimeDelta::days(section.token_refresh_days.into()),
+        outcomes: counter(
+            "tokens.looks",
+            "Looks at tenants' tokens by what they are found to be",
+        ),
+        warnings: counter(
+            "tokens.expiry_warnings",
+            "Warnings of tokens that end within so many days",
+        ),
     })
 }
 

@@ -66,6 +66,8 @@ pub struct MetaSection {
     pub sdk_url: Url,
     pub connect_timeout_ms: u64,
     pub timeout_ms: u64,
+    pub token_interval_seconds: u32,
+    pub token_refresh_days: u32,
 }
 
 impl MetaSection {
@@ -207,6 +209,10 @@ impl Validate for MetaSection {
         problems.require_within("connect_timeout_ms", self.connect_timeout_ms, 1..=60_000);
         // A signup is anybody's again after two minutes, so no call may take as long.
         problems.require_within("timeout_ms", self.timeout_ms, 1..=30_000);
+        let interval = self.token_interval_seconds.into();
+        problems.require_within("token_interval_seconds", interval, 0..=86_400);
+        let days = self.token_refresh_days.into();
+        problems.require_within("token_refresh_days", days, 0..=59);
     }
 }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::{dsl::now, prelude::*};
 use portal_db::{DbError, Tx};
 use portal_db_schema::schema::{
-    tenant_whatsapp_config as config, tenant_whatsapp_numbers as numbers,
+    tenant_whatsapp_config as config, tenant_whatsapp_numbers as numbers, tenants,
 };
 use portal_types::TenantId;
 use uuid::Uuid;
@@ -124,6 +124,8 @@ pub(crate) fn upsert(
         config::token_expires_at.eq(proven.and_then(|proven| proven.token_expires_at)),
         config::verified_at.eq(proven.map(|proven| proven.at)),
         config::pin.eq(token.sealed_pin.as_ref()),
+        config::token_checked_at.eq(None::<DateTime<Utc>>),
+        config::token_warned_days.eq(None::<i16>),
     );
     diesel::insert_into(config::table)
         .values((
@@ -247,6 +249,106 @@ pub(crate) fn update_token_status(
             config::version.eq(config::version + 1),
             // Of two reports the later one counts, whatever their order of arrival.
             config::updated_at.eq(seen_at),
+        ))
+        .execute(tx.conn())?;
+    Ok(rows == 1)
+}
+
+/// Tenants at whose tokens nobody looked since `since`.
+pub(crate) fn list_unchecked_any_tenant(
+    tx: &mut Tx<'_>,
+    since: DateTime<Utc>,
+) -> Result<Vec<TenantId>, DbError> {
+    let due = config::token_checked_at
+        .is_null()
+        .or(config::token_checked_at.le(since));
+    let ids: Vec<String> = config::table
+        .filter(due)
+        .select(config::tenant_id)
+        .order(config::tenant_id)
+        .load(tx.conn())?;
+    ids.iter()
+        .map(|id| TenantId::parse(id).map_err(|error| DbError::Corrupt(error.to_string())))
+        .collect()
+}
+
+/// Takes on to look at the token of an active tenant at `at`; false when somebody did since `since`.
+pub(crate) fn claim_check(
+    tx: &mut Tx<'_>,
+    tenant: &TenantId,
+    at: DateTime<Utc>,
+    since: DateTime<Utc>,
+) -> Result<bool, DbError> {
+    let active = tenants::table
+        .filter(tenants::status.eq("active"))
+        .select(tenants::tenant_id);
+    let due = config::tenant_id
+        .eq(tenant.as_str())
+        .and(config::tenant_id.eq_any(active))
+        .and(
+            config::token_checked_at
+                .is_null()
+                .or(config::token_checked_at.le(since)),
+        );
+    let rows = diesel::update(config::table.filter(due))
+        .set(config::token_checked_at.eq(at))
+        .execute(tx.conn())?;
+    Ok(rows == 1)
+}
+
+/// Notes when the token ends and which warning of it is due; true when this warning was not given
+/// before, nor a more urgent one.
+pub(crate) fn update_token_end(
+    tx: &mut Tx<'_>,
+    tenant: &TenantId,
+    fingerprint: &str,
+    end: Option<DateTime<Utc>>,
+    due_warning: Option<i16>,
+) -> Result<bool, DbError> {
+    let current = config::tenant_id
+        .eq(tenant.as_str())
+        .and(config::access_token_fingerprint.eq(fingerprint));
+    let warned: Option<Option<i16>> = config::table
+        .filter(current)
+        .select(config::token_warned_days)
+        .for_update()
+        .first(tx.conn())
+        .optional()?;
+    let Some(warned) = warned else {
+        return Ok(false);
+    };
+    let is_news = due_warning.is_some_and(|due| warned.is_none_or(|warned| due < warned));
+    diesel::update(config::table.filter(current))
+        .set((
+            config::token_expires_at.eq(end),
+            config::token_warned_days.eq(due_warning),
+        ))
+        .execute(tx.conn())?;
+    Ok(is_news)
+}
+
+/// Puts a token in the place of the one with this fingerprint; false when that is another by now.
+pub(crate) fn replace_token(
+    tx: &mut Tx<'_>,
+    tenant: &TenantId,
+    was: &str,
+    token: &SealedToken,
+    end: Option<DateTime<Utc>>,
+) -> Result<bool, DbError> {
+    let current = config::tenant_id
+        .eq(tenant.as_str())
+        .and(config::access_token_fingerprint.eq(was));
+    let rows = diesel::update(config::table.filter(current))
+        .set((
+            config::access_token.eq(&token.sealed),
+            config::access_token_last4.eq(&token.last4),
+            config::access_token_fingerprint.eq(&token.fingerprint),
+            config::token_status.eq(TokenStatus::Valid.as_str()),
+            config::token_error_code.eq(None::<i64>),
+            config::token_expires_at.eq(end),
+            config::token_warned_days.eq(None::<i16>),
+            config::version.eq(config::version + 1),
+            config::updated_at.eq(now),
         ))
         .execute(tx.conn())?;
     Ok(rows == 1)

@@ -9,6 +9,7 @@ pub(crate) mod import;
 pub(crate) mod meta;
 pub(crate) mod role_map;
 pub(crate) mod tenants;
+pub(crate) mod token_watch;
 pub(crate) mod whatsapp_accounts;
 pub(crate) mod whatsapp_signup;
 pub(crate) mod whatsapp_verify;

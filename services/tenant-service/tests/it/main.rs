@@ -27,6 +27,7 @@ mod openapi;
 mod settings;
 mod start;
 mod tenants;
+mod token_watch;
 mod whatsapp;
 mod whatsapp_signup;
 mod whatsapp_verify;
