@@ -355,6 +355,7 @@ impl Parts {
                     tenants: self.tenants.clone(),
                     policies: policies.clone(),
                     media: self.media.clone(),
+                    templates: self.templates.clone(),
                 },
                 admission: Arc::clone(&self.admission),
                 queue,

@@ -86,7 +86,6 @@ pub(crate) fn find(tx: &mut Tx<'_>, waba_id: &str) -> Result<Option<SyncRow>, Db
 }
 
 /// How often the account's templates have changed; none while they were never read wholly.
-#[allow(dead_code, reason = "the check comes next")]
 pub(crate) fn find_version(tx: &mut Tx<'_>, waba_id: &str) -> Result<Option<i64>, DbError> {
     Ok(syncs::table
         .filter(syncs::waba_id.eq(waba_id))

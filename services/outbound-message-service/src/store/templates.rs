@@ -94,7 +94,6 @@ pub(crate) fn list_languages(
 }
 
 /// All templates of an account that Meta has.
-#[allow(dead_code, reason = "the check comes next")]
 pub(crate) fn list_all(tx: &mut Tx<'_>, waba_id: &str) -> Result<Vec<TemplateRow>, DbError> {
     Ok(present(waba_id)
         .select(TemplateRow::as_select())

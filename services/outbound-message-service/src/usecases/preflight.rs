@@ -6,7 +6,9 @@ use portal_tenant_client::{TenantClient, TenantStatus, WhatsAppProfile};
 use portal_types::{ConversationId, TenantId};
 use portal_whatsapp::Content;
 
-use super::{accept_message::AcceptError, media::bring::MediaDesk, policies::Policies};
+use super::{
+    accept_message::AcceptError, media::bring::MediaDesk, policies::Policies, templates::Templates,
+};
 use crate::domain::{Draft, conversation::conversation_id};
 
 /// What checking needs.
@@ -15,6 +17,7 @@ pub(crate) struct Preflight {
     pub(crate) tenants: TenantClient,
     pub(crate) policies: Policies,
     pub(crate) media: MediaDesk,
+    pub(crate) templates: Templates,
 }
 
 /// A message that nothing speaks against, as far as can be told without its transaction.
@@ -48,6 +51,13 @@ impl Preflight {
                 "is not the conversation with this recipient: leave it out",
             );
             return Err(AcceptError::Invalid(errors));
+        }
+        if let Content::Template(template) = &draft.content {
+            let finding = self.templates.check(tenant, &whatsapp.waba_id, template);
+            let misfits = finding.await?.errors;
+            if !misfits.is_empty() {
+                return Err(AcceptError::Invalid(misfits));
+            }
         }
         let content = serde_json::to_value(&draft.content)
             .map_err(|error| DbError::Other(Box::new(error)))?;

@@ -363,3 +363,84 @@ async fn a_configured_account_is_looked_at_at_once() {
     })
     .await;
 }
+
+async fn send(world: &World, body: Value) -> (StatusCode, Value) {
+    let url = format!("{}/api/messages/send/template", world.url);
+    let request = world.http.post(url).json(&body);
+    let token = world.sisters.token("acme");
+    let response = request.bearer_auth(token).send().await.unwrap();
+    let status = response.status();
+    (status, response.json().await.unwrap())
+}
+
+fn bad_fields(body: &Value) -> Vec<&str> {
+    let fields = body["error"]["details"].as_array().unwrap();
+    fields
+        .iter()
+        .map(|bad| bad["field"].as_str().unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_meta_would_refuse_is_refused_before_anything_is_stored() {
+    let world = world_with_templates().await;
+    let good = json!({"to": "+1234567890", "template_name": "order_update", "language": "en_US",
+                      "parameters": ["4711", "Monday"]});
+    for (change, field) in [
+        (json!({"template_name": "order_updat"}), "template.name"),
+        (
+            json!({"template_name": "paused_promo", "parameters": null}),
+            "template.name",
+        ),
+        (json!({"language": "fr"}), "template.language.code"),
+        (
+            json!({"parameters": ["4711"]}),
+            "template.components[0].parameters",
+        ),
+        (json!({"parameters": null}), "template.components"),
+        (
+            json!({"parameters": {"day": "x", "hour": "y"}}),
+            "template.components[0].parameters[0].parameter_name",
+        ),
+    ] {
+        let mut body = good.clone();
+        body.as_object_mut()
+            .unwrap()
+            .extend(change.as_object().unwrap().clone());
+        let (status, answer) = send(&world, body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{change}: {answer}");
+        assert_eq!(bad_fields(&answer)[0], field, "{change}: {answer}");
+    }
+    assert_eq!(world.db.query("SELECT count(*) FROM messages"), ["0"]);
+    let (status, answer) = send(&world, good.clone()).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    let id = answer["message_id"].as_str().unwrap();
+    world
+        .reaches(&world.sisters.token("acme"), id, "read")
+        .await;
+
+    // What a webhook tells is heeded within seconds.
+    let at = Utc::now().timestamp() + 1;
+    post_signed(&world, &status_webhook("order_update", "PAUSED", 7, at)).await;
+    eventually("it to be refused", async || {
+        let (status, _) = send(&world, good.clone()).await;
+        (status == StatusCode::BAD_REQUEST).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_templates_were_read_meta_decides() {
+    let world = World::start().await;
+    let (status, answer) = send(
+        &world,
+        json!({"to": "+1234567890", "template_name": "none_such", "language": "de"}),
+    )
+    .await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    let id = answer["message_id"].as_str().unwrap();
+    let failed = world
+        .reaches(&world.sisters.token("acme"), id, "failed")
+        .await;
+    assert_eq!(failed["error"]["code"], 132_001);
+}

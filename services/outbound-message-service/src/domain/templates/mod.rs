@@ -1,5 +1,6 @@
 //! Rules about message templates: what a send of one must give.
 
+pub(crate) mod check;
 pub(crate) mod schema;
 
 pub(crate) use schema::TemplateSchema;

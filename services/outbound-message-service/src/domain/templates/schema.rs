@@ -92,6 +92,8 @@ pub(crate) struct Variable {
     pub(crate) example: Option<String>,
     /// Its value has at most so many characters, even if the values of all others are of one.
     pub(crate) max_length: usize,
+    /// Whether it is the one-time password.
+    pub(crate) is_code: bool,
 }
 
 /// An offer that ends.
@@ -161,7 +163,6 @@ pub(crate) struct CardSchema {
     pub(crate) buttons: Vec<ButtonSchema>,
 }
 
-#[allow(dead_code, reason = "the check comes next")]
 impl HeaderSchema {
     /// The type of its parameter.
     pub(crate) const fn word(&self) -> &'static str {
@@ -177,7 +178,6 @@ impl HeaderSchema {
     }
 }
 
-#[allow(dead_code, reason = "the check comes next")]
 impl ButtonValueKind {
     /// For people.
     pub(crate) const fn in_words(self) -> &'static str {
@@ -308,6 +308,7 @@ impl<'t> Parts<'t> {
                 name: "1".to_owned(),
                 example: None,
                 max_length: MAX_CODE_CHARS,
+                is_code: true,
             };
             return Some(TextSchema {
                 text: "{{1}}".to_owned(),
@@ -319,6 +320,7 @@ impl<'t> Parts<'t> {
         if is_otp {
             for variable in &mut schema.variables {
                 variable.max_length = MAX_CODE_CHARS;
+                variable.is_code = true;
             }
         }
         Some(schema)
@@ -357,6 +359,7 @@ fn text_schema(part: &Value, is_named: bool, max_length: usize) -> TextSchema {
                 example: example(part, place, name),
                 name: name.to_owned(),
                 max_length: room.max(1),
+                is_code: false,
             })
             .collect(),
         max_length,

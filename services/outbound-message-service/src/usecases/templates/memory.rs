@@ -1,8 +1,6 @@
 //! The templates of accounts as they are remembered for checks: the database is the truth, and is
 //! asked every other second whether anything changed.
 
-#![allow(dead_code, reason = "the check comes next")]
-
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
@@ -63,6 +61,20 @@ pub(crate) struct KnownTemplates {
 }
 
 impl KnownTemplates {
+    pub(super) fn of(
+        version: Option<i64>,
+        templates: impl IntoIterator<Item = KnownTemplate>,
+    ) -> Self {
+        let mut by_name: HashMap<String, Vec<KnownTemplate>> = HashMap::new();
+        for template in templates {
+            by_name
+                .entry(template.name.clone())
+                .or_default()
+                .push(template);
+        }
+        Self { version, by_name }
+    }
+
     /// Whether they were read wholly.
     pub(crate) const fn are_known(&self) -> bool {
         self.version.is_some()
@@ -113,13 +125,21 @@ impl TemplateMemory {
         &self,
         tenant: &TenantId,
         waba_id: &str,
-    ) -> Result<Arc<KnownTemplates>, Arc<DbError>> {
+    ) -> Result<Arc<KnownTemplates>, DbError> {
         let key = (tenant.clone(), waba_id.to_owned());
         if let Some(fresh) = self.fresh.get(&key).await {
             return Ok(fresh);
         }
         let load = self.load(&key);
-        self.fresh.try_get_with_by_ref(&key, load).await
+        let loaded = self.fresh.try_get_with_by_ref(&key, load).await;
+        // One failure for all who waited.
+        loaded.map_err(|shared: Arc<DbError>| {
+            if shared.is_transient() {
+                DbError::Unavailable(Box::new(shared))
+            } else {
+                DbError::Other(Box::new(shared))
+            }
+        })
     }
 
     /// What was changed by this process is seen at once.
@@ -156,14 +176,8 @@ impl TemplateMemory {
             }
             (Err(error), _) => return Err(error),
         };
-        let mut by_name: HashMap<String, Vec<KnownTemplate>> = HashMap::new();
-        for row in rows {
-            by_name
-                .entry(row.name.clone())
-                .or_default()
-                .push(row.into());
-        }
-        let known = Arc::new(KnownTemplates { version, by_name });
+        let templates = rows.into_iter().map(KnownTemplate::from);
+        let known = Arc::new(KnownTemplates::of(version, templates));
         self.last.insert(key.clone(), Arc::clone(&known)).await;
         Ok(known)
     }

@@ -1,5 +1,6 @@
 //! Message templates of tenants: read from Meta, kept fresh by webhooks, listed, checked.
 
+mod check;
 mod memory;
 mod reconcile;
 pub(crate) mod sync;
