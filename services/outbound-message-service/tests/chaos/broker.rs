@@ -1,6 +1,6 @@
 //! F5 to F7: a broker that goes, forgets everything, or refuses.
 
-use portal_test_harness::PrivateRabbit;
+use portal_test_harness::{PrivateRabbit, eventually};
 
 use crate::{
     generator::Load,
@@ -71,5 +71,21 @@ async fn f7_a_broker_in_alarm_stops_no_acceptance() {
     stage.accepted(so_far + 40).await;
     assert_eq!(stage.server_errors(), 0);
     rabbit.control("set_vm_memory_high_watermark absolute 2GiB");
+    stage.judge().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f6_a_broker_that_is_away_stops_no_sending() {
+    // Hints are a convenience: the database is the queue.
+    let rabbit = PrivateRabbit::start();
+    let mut stage = on(&rabbit).await;
+    rabbit.stop();
+    stage.load(Load::default());
+    stage.accepted(60).await;
+    eventually("messages to be sent without a broker", async || {
+        (stage.world.sandbox.journal().accepted_messages().len() >= 60).then_some(())
+    })
+    .await;
+    rabbit.resume();
     stage.judge().await;
 }

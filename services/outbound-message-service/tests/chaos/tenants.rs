@@ -1,7 +1,10 @@
 //! F25 to F27: poison, a flood, and a token that dies.
 
+use std::time::Duration;
+
 use portal_sandbox::TokenState;
 use portal_test_harness::eventually;
+use reqwest::StatusCode;
 use serde_json::json;
 
 use crate::{
@@ -24,6 +27,42 @@ async fn f25_poison_stops_nobody_else() {
         publish_work(namespace, body).await;
     }
     stage.judge().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f26_a_flood_of_one_tenant_waits_for_itself() {
+    let stage = Stage::start(Setup::default()).await;
+    let flood = stage.tenants[0].clone();
+    stage
+        .world
+        .sandbox
+        .set_graph_latency(Duration::from_millis(50));
+    for n in 0..400 {
+        let body = json!({"to": format!("+1999{n:04}200000"), "text": format!("flood {n}")});
+        let (status, _) = stage.world.post(&flood.access_token, &body).await;
+        assert_eq!(status, StatusCode::ACCEPTED);
+    }
+    let others: Vec<_> = stage.tenants[1..].to_vec();
+    for (n, tenant) in others.iter().cycle().take(10).enumerate() {
+        let body = json!({"to": format!("+1888{n:04}200000"), "text": format!("quiet {n}")});
+        let (status, _) = stage.world.post(&tenant.access_token, &body).await;
+        assert_eq!(status, StatusCode::ACCEPTED);
+    }
+    eventually("everything to be taken", async || {
+        (stage.world.sandbox.journal().accepted_messages().len() == 410).then_some(())
+    })
+    .await;
+    // By order and not by time: what came last overtook most of the flood that waited before it.
+    let taken = stage.world.sandbox.journal().accepted_messages();
+    let last_quiet = taken
+        .iter()
+        .rposition(|call| call.phone_number_id != flood.phone_number_id)
+        .unwrap();
+    let last_flood = taken
+        .iter()
+        .rposition(|call| call.phone_number_id == flood.phone_number_id)
+        .unwrap();
+    assert!(last_quiet < last_flood, "the flood went first");
 }
 
 #[tokio::test(flavor = "multi_thread")]
