@@ -664,6 +664,8 @@ diesel::table! {
         pin -> Nullable<Bytea>,
         token_expires_at -> Nullable<Timestamptz>,
         verified_at -> Nullable<Timestamptz>,
+        token_checked_at -> Nullable<Timestamptz>,
+        token_warned_days -> Nullable<Int2>,
     }
 }
 
