@@ -8,12 +8,13 @@ use crate::{
     catalogue::{
         ContactPreferenceChanged, EventData, MessageAccepted, MessageCanceled, MessageDelivered,
         MessageDuplicateDetected, MessageEchoed, MessageFailed, MessageRead, MessageReceived,
-        MessageSent, MessageStatusCorrected, SessionRefreshed, SessionRevoked, SessionStarted,
-        TemplateStatusChanged, TenantCreated, TenantDeleted, TenantGenesysCredentialsChanged,
-        TenantGenesysOrgMapped, TenantResumed, TenantSuspended, TenantUpdated,
-        TenantWhatsappAccountChanged, TenantWhatsappConfigured, TenantWhatsappQualityChanged,
-        TenantWhatsappRemoved, TenantWhatsappTokenInvalid, TenantWhatsappTokenRestored,
-        UserDeactivated, UserProvisioned, UserRoleChanged, UserUpdated,
+        MessageRejected, MessageSent, MessageStatusCorrected, SessionRefreshed, SessionRevoked,
+        SessionStarted, TemplateStatusChanged, TenantCreated, TenantDeleted,
+        TenantGenesysCredentialsChanged, TenantGenesysOrgMapped, TenantResumed, TenantSuspended,
+        TenantUpdated, TenantWhatsappAccountChanged, TenantWhatsappConfigured,
+        TenantWhatsappQualityChanged, TenantWhatsappRemoved, TenantWhatsappTokenInvalid,
+        TenantWhatsappTokenRestored, UserDeactivated, UserProvisioned, UserRoleChanged,
+        UserUpdated,
     },
     topology,
 };
@@ -95,6 +96,7 @@ pub fn events() -> Vec<EventDescription> {
         EventDescription::of::<MessageRead>(),
         EventDescription::of::<MessageFailed>(),
         EventDescription::of::<MessageReceived>(),
+        EventDescription::of::<MessageRejected>(),
         EventDescription::of::<MessageEchoed>(),
         EventDescription::of::<MessageStatusCorrected>(),
         EventDescription::of::<MessageDuplicateDetected>(),
@@ -134,6 +136,7 @@ pub fn document() -> Value {
             "bindings": {"amqp": {"messageType": name, "bindingVersion": "0.3.0"}},
         });
     }
+    add_command(&mut channels, &mut operations, &mut messages);
     json!({
         "asyncapi": "3.0.0",
         "info": {
@@ -150,6 +153,60 @@ pub fn document() -> Value {
         "operations": operations,
         "components": {"messages": messages},
     })
+}
+
+/// The one command that others may give.
+fn add_command(channels: &mut Value, operations: &mut Value, messages: &mut Value) {
+    let name = "message.send";
+    let reference = format!("#/components/messages/{name}");
+    channels[name] = json!({
+        "address": name,
+        "messages": {name: {"$ref": reference}},
+        "bindings": {"amqp": {
+            "is": "routingKey",
+            "exchange": {
+                "name": topology::COMMANDS, "type": "direct", "durable": true, "autoDelete": false,
+            },
+            "bindingVersion": "0.3.0",
+        }},
+    });
+    operations[format!("receive.{name}")] = json!({
+        "action": "receive",
+        "summary": "Sends a message. The command's id is its idempotency key: the same command given \
+            again sends nothing. One that cannot be carried out is answered with message.rejected.",
+        "channel": {"$ref": format!("#/channels/{name}")},
+        "messages": [{"$ref": format!("#/channels/{name}/messages/{name}")}],
+        "tags": [{"name": "outbound-message-service"}],
+    });
+    messages[name] = json!({
+        "name": name,
+        "summary": "Sends a message.",
+        "contentType": "application/cloudevents+json",
+        "payload": {
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "title": name,
+            "type": "object",
+            "properties": {
+                "specversion": {"const": "1.0"},
+                "id": {"type": "string", "format": "uuid", "description": "The idempotency key"},
+                "source": {"type": "string", "format": "uri-reference", "description": "Who sends"},
+                "type": {"const": format!("com.agentportal.{name}.v1")},
+                "subject": {"type": "string"},
+                "time": {"type": "string", "format": "date-time"},
+                "tenantid": {"type": "string", "description": "For whom"},
+                "traceparent": {"type": "string"},
+                "requestid": {"type": "string"},
+                "data": {
+                    "type": "object",
+                    "description": "The body of POST /api/messages (SendMessageRequest in the OpenAPI \
+                        document of outbound-message-service)",
+                    "properties": {"to": {"type": "string"}, "type": {"type": "string"}},
+                    "required": ["to", "type"],
+                },
+            },
+            "required": ["specversion", "id", "source", "type", "subject", "time", "tenantid", "data"],
+        },
+    });
 }
 
 fn channel(name: &str) -> Value {

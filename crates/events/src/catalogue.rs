@@ -229,3 +229,26 @@ event!(
         message_id: MessageId, tenant_id: TenantId, to: String, error: MessageError, attempts: i32,
     }
 );
+
+/// Why a command is not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub struct RejectionReason {
+    /// As the HTTP doors have it, for example `VALIDATION_FAILED`.
+    pub code: String,
+    /// The field that cannot be used, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+event!(
+    /// A command cannot be carried out; nothing was stored or sent.
+    MessageRejected = "message.rejected", subject command_id,
+    {
+        /// The id of the command.
+        command_id: String,
+        tenant_id: TenantId, errors: Vec<RejectionReason>,
+    }
+);

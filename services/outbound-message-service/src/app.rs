@@ -12,7 +12,7 @@ use portal_db::Db;
 use portal_events::{Consumers, Relay};
 use portal_foundation::{Backing, SessionRows, run_to_end, spawn_loop, wait_for_schema};
 use portal_service_kit::{
-    http::AddressLimits,
+    http::{AddressLimits, BodyLimit},
     http_client::{self, ClientOptions, guarded::GuardedClient},
     lifecycle::{Shutdown, Tasks},
     server::{Server, ServerOptions},
@@ -26,6 +26,7 @@ use crate::{
     config::{MediaSection, Settings},
     events::{
         SOURCE,
+        commands::{SendCommands, command_queue},
         consumers::{self, DeliverHints, ResumeTenant},
     },
     jobs::{self, BacklogCensus},
@@ -49,6 +50,7 @@ use crate::{
         },
         policies::Policies,
         preflight::Preflight,
+        preview::DryRun,
         sweep::Sweeper,
         templates::{TemplateMemory, Templates, sync::TemplateSync},
         token_health::TokenHealth,
@@ -58,6 +60,8 @@ use crate::{
 };
 
 const SERVICE: &str = "outbound-message-service";
+/// Commands that are carried out at the same time; they are committed together.
+const COMMANDS_AT_ONCE: u16 = 16;
 const CALLBACK_KEY_LABEL: &str = "outbound-message-service/biz_opaque_callback_data/v1";
 /// How long a message waits for its files before it is put back for a moment.
 const MEDIA_PATIENCE: Duration = Duration::from_secs(5);
@@ -107,7 +111,8 @@ impl App {
             .health(env!("CARGO_PKG_VERSION"), &shutdown)
             .build();
         let (queue, writer) = parts.batches(settings);
-        let state = web::Data::new(parts.state(settings, queue));
+        let acceptor = parts.acceptor(settings, queue);
+        let state = web::Data::new(parts.state(settings, acceptor.clone()));
         let options = ServerOptions {
             http: settings.http.clone(),
             health,
@@ -128,7 +133,7 @@ impl App {
         Ok(Self {
             addr: server.addr(),
             server,
-            workers: parts.workers(settings, &shutdown),
+            workers: parts.workers(settings, acceptor, &shutdown),
             writer,
             shutdown,
             telemetry,
@@ -345,26 +350,38 @@ impl Parts {
         BatchWriter::new(self.backing.db.clone(), self.backing.waker.clone(), limits)
     }
 
-    fn state(&self, settings: &Settings, queue: BatchQueue) -> AppState {
+    fn acceptor(&self, settings: &Settings, queue: BatchQueue) -> Acceptor {
         let policies = Policies::new(self.backing.db.clone());
+        Acceptor {
+            preflight: Preflight {
+                tenants: self.tenants.clone(),
+                policies: policies.clone(),
+                media: self.media.clone(),
+                templates: self.templates.clone(),
+            },
+            admission: Arc::clone(&self.admission),
+            queue,
+            dispatch: self.dispatch.clone(),
+            time_to_live: seconds(settings.delivery.time_to_live_seconds),
+            idempotency_window: seconds(settings.idempotency.window_seconds),
+            content_in_events: settings.events.include_content,
+            accepted: counter("messages.accepted", "Messages accepted"),
+        }
+    }
+
+    fn state(&self, settings: &Settings, acceptor: Acceptor) -> AppState {
+        let policies = acceptor.preflight.policies.clone();
         AppState {
             db: self.backing.db.clone(),
             relay: self.backing.waker.clone(),
-            acceptor: Acceptor {
-                preflight: Preflight {
-                    tenants: self.tenants.clone(),
-                    policies: policies.clone(),
-                    media: self.media.clone(),
-                    templates: self.templates.clone(),
-                },
-                admission: Arc::clone(&self.admission),
-                queue,
-                dispatch: self.dispatch.clone(),
-                time_to_live: seconds(settings.delivery.time_to_live_seconds),
-                idempotency_window: seconds(settings.idempotency.window_seconds),
-                content_in_events: settings.events.include_content,
-                accepted: counter("messages.accepted", "Messages accepted"),
+            dry_run: DryRun {
+                db: self.backing.db.clone(),
+                preflight: acceptor.preflight.clone(),
+                policies: policies.clone(),
+                templates: self.templates.clone(),
             },
+            bulk_body_limit: BodyLimit(settings.acceptance.bulk_body_limit_bytes),
+            acceptor,
             keeper: keeper(&self.backing.db, settings),
             inbound_media: InboundMedia {
                 db: self.backing.db.clone(),
@@ -401,11 +418,16 @@ impl Parts {
         }
     }
 
-    fn workers(self, settings: &Settings, shutdown: &Shutdown) -> Workers {
+    fn workers(self, settings: &Settings, acceptor: Acceptor, shutdown: &Shutdown) -> Workers {
         let keeper = LetterKeeper::new(
             self.backing.db.clone(),
             counter("dead_letters.kept", "Deliveries that no handler took"),
         );
+        let commands = SendCommands {
+            acceptor,
+            db: self.backing.db.clone(),
+            relay: self.backing.waker.clone(),
+        };
         let mut consumers = self
             .backing
             .consumers()
@@ -414,7 +436,8 @@ impl Parts {
                 change_queue("outbound-message-service.tenant-cache"),
                 1,
                 ForgetTenant(self.tenants.clone()),
-            );
+            )
+            .subscribe(command_queue(), COMMANDS_AT_ONCE, commands);
         let accounts = settings
             .templates
             .enabled

@@ -218,6 +218,8 @@ pub struct AcceptanceSection {
     pub tenant_backlog: u64,
     /// Messages of all tenants that may wait to be sent.
     pub total_backlog: u64,
+    /// The largest body of many messages.
+    pub bulk_body_limit_bytes: usize,
     /// How often what waits is counted.
     pub count_every_ms: u64,
 }
@@ -352,6 +354,11 @@ impl Validate for AcceptanceSection {
         problems.require_within("queue", self.queue as u64, 1..=1_000_000);
         problems.require_within("writers", self.writers as u64, 1..=16);
         problems.require_within("batch", self.batch as u64, 1..=10_000);
+        problems.require_within(
+            "bulk_body_limit_bytes",
+            self.bulk_body_limit_bytes as u64,
+            1024..=64 * 1024 * 1024,
+        );
         problems.require_within("patience_ms", self.patience_ms, 1..=60_000);
         problems.require_within("tenant_backlog", self.tenant_backlog, 1..=u64::MAX);
         problems.require_within("total_backlog", self.total_backlog, 1..=u64::MAX);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use portal_db::Db;
 use portal_events::RelayWaker;
+use portal_service_kit::http::BodyLimit;
 use secrecy::SecretString;
 use tokio::sync::Notify;
 
@@ -13,6 +14,7 @@ use crate::usecases::{
     mark_read::ReadMarker,
     media::{inbound::InboundMedia, keep::Keeper},
     policies::Policies,
+    preview::DryRun,
     templates::Templates,
     webhook_secrets::WebhookSecrets,
 };
@@ -23,6 +25,8 @@ pub(crate) struct AppState {
     pub(crate) db: Db,
     pub(crate) relay: RelayWaker,
     pub(crate) acceptor: Acceptor,
+    pub(crate) dry_run: DryRun,
+    pub(crate) bulk_body_limit: BodyLimit,
     pub(crate) keeper: Keeper,
     pub(crate) inbound_media: InboundMedia,
     pub(crate) policies: Policies,

@@ -1,10 +1,10 @@
 //! The broker as other services see it: catching events, publishing them.
 
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind,
     options::{
-        BasicGetOptions, BasicPublishOptions, ExchangeDeclareOptions, QueueBindOptions,
-        QueueDeclareOptions,
+        BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions,
+        QueueBindOptions, QueueDeclareOptions,
     },
     types::FieldTable,
 };
@@ -134,6 +134,35 @@ pub async fn publish_event(isolation: &Isolation, kind: &str, envelope: &Value) 
         .close(200, "done".into())
         .await
         .expect("the connection closes");
+}
+
+/// Gives a command as another internal system would; waits until a queue takes it.
+pub async fn publish_command(isolation: &Isolation, command: &str, envelope: &Value) {
+    let connection = connect().await;
+    let exchange = format!("{}agent-portal.commands", isolation.rabbitmq_namespace);
+    let body = envelope.to_string();
+    eventually("a queue for the command", async || {
+        // A missing exchange closes the channel.
+        let channel = connection.create_channel().await.ok()?;
+        let confirm = ConfirmSelectOptions::default();
+        channel.confirm_select(confirm).await.ok()?;
+        let mandatory = BasicPublishOptions {
+            mandatory: true,
+            ..Default::default()
+        };
+        let publish = channel.basic_publish(
+            exchange.as_str().into(),
+            command.into(),
+            mandatory,
+            body.as_bytes(),
+            BasicProperties::default(),
+        );
+        let confirmation = publish.await.ok()?.await.ok()?;
+        matches!(confirmation, Confirmation::Ack(None)).then_some(())
+    })
+    .await;
+    // A channel may be closing just now; the command is taken all the same.
+    drop(connection.close(200, "done".into()).await);
 }
 
 async fn connect() -> Connection {

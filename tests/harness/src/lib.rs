@@ -16,7 +16,7 @@ mod private;
 mod redis;
 
 pub use database::{ServiceRole, TestDb};
-pub use events::{CaughtEvent, EventListener, make_exchanges, publish_event};
+pub use events::{CaughtEvent, EventListener, make_exchanges, publish_command, publish_event};
 pub use eventually::eventually;
 pub use private::{PrivatePostgres, PrivateRabbit};
 pub use redis::PrivateRedis;

@@ -1,5 +1,6 @@
 //! What the service tells and what it listens to.
 
+pub(crate) mod commands;
 pub(crate) mod consumers;
 pub(crate) mod produced;
 

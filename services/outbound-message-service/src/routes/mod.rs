@@ -1,6 +1,7 @@
 //! The HTTP doors.
 
 mod amend;
+mod bulk;
 mod dead_letters;
 mod holds;
 mod media;
@@ -45,6 +46,7 @@ pub(crate) fn mount(config: &mut web::ServiceConfig) {
 fn routes(config: &mut ServiceConfig<'_>) {
     config
         .service(send::send_message)
+        .service(bulk::send_bulk)
         .service(send::send_text)
         .service(send::send_template)
         .service(media::upload)

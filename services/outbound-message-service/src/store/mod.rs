@@ -19,6 +19,7 @@ pub(crate) mod notices;
 pub(crate) mod numbers;
 pub(crate) mod outcomes;
 pub(crate) mod policies;
+pub(crate) mod preview;
 pub(crate) mod reports;
 pub(crate) mod sweep;
 pub(crate) mod template_syncs;

@@ -22,6 +22,9 @@ use tokio::{
 
 use crate::store::acceptance::{self, ACCEPTOR, NewKey, NewMessage};
 
+/// Begins the keys of rows that a request with many rows has no own key for.
+pub(crate) const OF_REQUEST: &str = "bulk ";
+
 /// A message with everything that is committed with it.
 #[derive(Debug)]
 pub(crate) struct Row {
@@ -32,6 +35,19 @@ pub(crate) struct Row {
     pub(crate) event: NewOutboxEvent,
     /// Tells workers of it, if it is due at once.
     pub(crate) hint: Option<NewOutboxEvent>,
+}
+
+impl Row {
+    /// Whether it goes by the key of the whole request that it came with.
+    pub(crate) fn has_key_of_request(&self) -> bool {
+        self.request_key().is_some()
+    }
+
+    fn request_key(&self) -> Option<(&str, &str)> {
+        let key = self.key.as_ref()?;
+        let request = key.key.strip_prefix(OF_REQUEST)?.split(' ').next()?;
+        Some((&key.tenant_id, request))
+    }
 }
 
 /// What became of a row.
@@ -269,6 +285,7 @@ impl<'a> Transaction<'a> {
         self.set_repeats_aside();
         let keys = self.open_keys();
         self.replay(tx, &keys)?;
+        self.refuse_requests();
         self.refuse_closed_windows(tx)?;
         self.claim_keys(tx)?;
         self.insert(tx)?;
@@ -334,6 +351,26 @@ impl<'a> Transaction<'a> {
             }
         }
         Ok(())
+    }
+
+    /// A request whose key was used for another one is refused with all that came with it.
+    fn refuse_requests(&mut self) {
+        let reused: HashSet<_> = self
+            .rows
+            .iter()
+            .zip(&self.outcomes)
+            .filter(|(_, outcome)| matches!(outcome, Some(Outcome::KeyReused)))
+            .filter_map(|(row, _)| row.request_key())
+            .collect();
+        if reused.is_empty() {
+            return;
+        }
+        for place in self.open() {
+            let key = self.row(place).and_then(Row::request_key);
+            if key.is_some_and(|key| reused.contains(&key)) {
+                self.decide(place, Outcome::KeyReused);
+            }
+        }
     }
 
     fn refuse_closed_windows(&mut self, tx: &mut Tx<'_>) -> Result<(), DbError> {

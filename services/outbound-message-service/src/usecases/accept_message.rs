@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use opentelemetry::metrics::Counter;
-use portal_auth::sha256;
+use portal_auth::{sha256, sha256_hex};
 use portal_db::DbError;
 use portal_events::{
     EventContext,
@@ -18,7 +18,7 @@ use portal_whatsapp::Content;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    accept_batch::{BatchError, BatchQueue, Outcome, Row},
+    accept_batch::{BatchError, BatchQueue, OF_REQUEST, Outcome, Row},
     admission::{Admission, Overload},
     preflight::{Cleared, Preflight},
 };
@@ -48,6 +48,23 @@ impl IdempotencyKey {
             key,
             fingerprint: sha256(&canonical).to_vec(),
         })
+    }
+
+    /// The key of one of many messages of a request, derived from the request's: it has a blank, which
+    /// callers' keys cannot have. `body` is the whole request's, because the key stands for that.
+    pub(crate) fn of_row(key: &str, index: usize, body: &[u8]) -> Self {
+        Self {
+            key: format!("{OF_REQUEST}{} {index}", sha256_hex(key)),
+            fingerprint: sha256(body).to_vec(),
+        }
+    }
+
+    /// The key of a command, which is its id.
+    pub(crate) fn of_command(
+        id: impl std::fmt::Display,
+        request: &impl Serialize,
+    ) -> serde_json::Result<Self> {
+        Self::new(format!("command {id}"), "message.send", request)
     }
 }
 
@@ -131,16 +148,71 @@ impl Acceptor {
             .preflight
             .check(&command.tenant, &command.draft)
             .await?;
-        let tenant = command.tenant.clone();
         let number = cleared.whatsapp.phone_number_id.clone();
         let (answer, row) = self.prepare(command, cleared)?;
         tracing::Span::current().record("message.id", tracing::field::display(answer.message_id));
         let outcomes = self.queue.commit(vec![row]).await?;
         let outcome = outcomes.into_iter().next().ok_or(BatchError::Full)?;
+        self.settle(answer, &number, outcome)
+    }
+
+    /// Accepts many messages of a tenant, each with an outcome of its own, in one transaction.
+    /// Fails as a whole when none of them can be accepted for a reason that is not theirs.
+    #[tracing::instrument(name = "usecase.accept_messages", skip_all, fields(tenant.id = %tenant))]
+    pub(crate) async fn accept_many(
+        &self,
+        tenant: &TenantId,
+        commands: Vec<AcceptMessage>,
+    ) -> Result<Vec<Result<Acceptance, AcceptError>>, AcceptError> {
+        self.admission.admit(tenant, commands.len() as u64)?;
+        let mut refusals = Vec::with_capacity(commands.len());
+        let (mut answers, mut rows) = (Vec::new(), Vec::new());
+        for command in commands {
+            match self.preflight.check(&command.tenant, &command.draft).await {
+                Ok(cleared) => {
+                    let number = cleared.whatsapp.phone_number_id.clone();
+                    let (answer, row) = self.prepare(command, cleared)?;
+                    answers.push((answer, number));
+                    rows.push(row);
+                    refusals.push(None);
+                }
+                Err(error @ (AcceptError::Invalid(_) | AcceptError::RawNotAllowed)) => {
+                    refusals.push(Some(error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let is_of_request: Vec<_> = rows.iter().map(Row::has_key_of_request).collect();
+        let outcomes = match rows.is_empty() {
+            true => Vec::new(),
+            false => self.queue.commit(rows).await?,
+        };
+        let is_reused = |(outcome, of_request): (&Outcome, &bool)| {
+            *of_request && matches!(outcome, Outcome::KeyReused)
+        };
+        if outcomes.iter().zip(&is_of_request).any(is_reused) {
+            return Err(AcceptError::KeyReused);
+        }
+        let mut settled = answers
+            .into_iter()
+            .zip(outcomes)
+            .map(|((answer, number), outcome)| self.settle(answer, &number, outcome));
+        Ok(refusals
+            .into_iter()
+            .filter_map(|refusal| refusal.map(Err).or_else(|| settled.next()))
+            .collect())
+    }
+
+    fn settle(
+        &self,
+        answer: Accepted,
+        number: &str,
+        outcome: Outcome,
+    ) -> Result<Acceptance, AcceptError> {
         match outcome {
             Outcome::Accepted => {
-                self.dispatch.wake(&tenant, &number);
-                self.admission.count(&tenant, 1);
+                self.dispatch.wake(&answer.tenant_id, number);
+                self.admission.count(&answer.tenant_id, 1);
                 self.accepted.add(1, &[]);
                 Ok(Acceptance {
                     answer,

@@ -15,6 +15,7 @@ pub(crate) mod mark_read;
 pub(crate) mod media;
 pub(crate) mod policies;
 pub(crate) mod preflight;
+pub(crate) mod preview;
 pub(crate) mod read_received;
 pub(crate) mod requeue;
 pub(crate) mod sweep;

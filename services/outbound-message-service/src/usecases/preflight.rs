@@ -75,7 +75,7 @@ impl Preflight {
     }
 
     /// With what the tenant sends, if it may.
-    async fn sender(&self, tenant: &TenantId) -> Result<WhatsAppProfile, AcceptError> {
+    pub(crate) async fn sender(&self, tenant: &TenantId) -> Result<WhatsAppProfile, AcceptError> {
         let profile = self
             .tenants
             .sending_profile(tenant)

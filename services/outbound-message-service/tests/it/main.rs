@@ -10,10 +10,12 @@
 )]
 
 mod accept;
+mod accepting;
 mod accounts;
 mod amend;
 mod api_keys;
 mod authentication;
+mod commands;
 mod crash;
 mod dead_letters;
 mod deliver;

@@ -310,6 +310,7 @@ pub(crate) const DOORS: &[Door] = &[
     (Messages, "post", "/api/messages", PEOPLE_AND_KEYS),
     (Messages, "get", "/api/messages/holds", SUPERVISORS),
     (Messages, "post", "/api/messages/send", PEOPLE_AND_KEYS),
+    (Messages, "post", "/api/messages/bulk", PEOPLE_AND_KEYS),
     (Messages, "post", "/api/messages/upload", PEOPLE_AND_KEYS),
     (
         Messages,
