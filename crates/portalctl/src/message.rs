@@ -240,13 +240,11 @@ fn attempt_step(attempt: &AttemptRow) -> Step {
     let took = attempt
         .finished_at
         .map(|end| (end - attempt.started_at).num_milliseconds());
-    let mut what = format!("attempt {}", attempt.number);
-    match (&attempt.outcome, took) {
-        (Some(outcome), Some(took)) => {
-            what.push_str(&format!(": {outcome} after {took} ms"));
-        }
-        _ => what.push_str(": under way"),
-    }
+    let number = attempt.number;
+    let end = match (&attempt.outcome, took) {
+        (Some(outcome), Some(took)) => format!("attempt {number}: {outcome} after {took} ms"),
+        _ => format!("attempt {number}: under way"),
+    };
     let facts = [
         ("HTTP", attempt.http_status.map(|status| status.to_string())),
         ("class", attempt.error_class.clone()),
@@ -254,14 +252,13 @@ fn attempt_step(attempt: &AttemptRow) -> Step {
         ("fbtrace", attempt.provider_trace_id.clone()),
         ("wamid", attempt.wamid.clone()),
     ];
-    for (name, value) in facts {
-        if let Some(value) = value {
-            what.push_str(&format!(", {name} {value}"));
-        }
-    }
+    let known = facts
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name} {}", value?)));
+    let parts: Vec<_> = std::iter::once(end).chain(known).collect();
     Step {
         at: attempt.started_at,
-        what,
+        what: parts.join(", "),
         json: json!({
             "kind": "attempt", "at": attempt.started_at, "number": attempt.number,
             "finished_at": attempt.finished_at, "duration_ms": took, "outcome": attempt.outcome,
@@ -275,21 +272,21 @@ fn attempt_step(attempt: &AttemptRow) -> Step {
 
 fn report_step(report: &ReportRow) -> Step {
     let error = error_json(report.error.as_ref());
-    let mut what = format!(
+    let mut parts = vec![format!(
         "{} says {} (at {})",
         report.source,
         report.status,
         moment(report.occurred_at)
-    );
+    )];
     if !report.changed_status {
-        what.push_str(", which changed nothing");
+        parts.push("which changed nothing".to_owned());
     }
     if let Some(code) = error.get("code").filter(|code| !code.is_null()) {
-        what.push_str(&format!(", code {code}"));
+        parts.push(format!("code {code}"));
     }
     Step {
         at: report.recorded_at,
-        what,
+        what: parts.join(", "),
         json: json!({
             "kind": "report", "at": report.recorded_at, "status": report.status,
             "source": report.source, "occurred_at": report.occurred_at,

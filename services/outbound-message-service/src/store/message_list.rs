@@ -26,6 +26,9 @@ pub(crate) struct MessageFilter {
     pub(crate) until: Option<DateTime<Utc>>,
 }
 
+/// A failed message, and when it was put aside.
+pub(crate) type Failed = (MessageRow, Option<DateTime<Utc>>);
+
 type Query = messages::BoxedQuery<'static, Pg>;
 
 /// The tenant's messages between two moments.
@@ -85,7 +88,7 @@ pub(crate) fn list_failed(
     filter: &LetterFilter,
     after: Option<Place>,
     limit: i64,
-) -> Result<Vec<(MessageRow, Option<DateTime<Utc>>)>, DbError> {
+) -> Result<Vec<Failed>, DbError> {
     Ok(newest(failed(tx, filter), after, limit)
         .select((MessageRow::as_select(), messages::discarded_at))
         .load(tx.conn())?)
@@ -152,10 +155,7 @@ pub(crate) fn discard_failed(tx: &mut Tx<'_>, message_id: Uuid) -> Result<bool, 
 }
 
 /// A failed message of the tenant, with when it was put aside.
-pub(crate) fn find_failed(
-    tx: &mut Tx<'_>,
-    message_id: Uuid,
-) -> Result<Option<(MessageRow, Option<DateTime<Utc>>)>, DbError> {
+pub(crate) fn find_failed(tx: &mut Tx<'_>, message_id: Uuid) -> Result<Option<Failed>, DbError> {
     Ok(messages::table
         .find(message_id)
         .filter(messages::status.eq("failed"))

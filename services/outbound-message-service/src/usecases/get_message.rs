@@ -56,8 +56,8 @@ pub(crate) async fn get_message(
             message,
             attempts,
             history,
-            published,
             hold,
+            published,
         }))
     })
     .await

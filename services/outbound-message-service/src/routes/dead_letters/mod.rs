@@ -58,13 +58,16 @@ impl LettersQuery {
         let mut errors = FieldErrors::new();
         let source = self.source.and_then(|source| {
             let known = source.parse::<LetterSource>();
-            errors.check("source", known.map_err(|_| "must be message or queue"))
+            errors.check(
+                "source",
+                known.map_err(|_unknown| "must be message or queue"),
+            )
         });
         let state = self.state.and_then(|state| {
             let known = state.parse::<LetterState>();
             errors.check(
                 "state",
-                known.map_err(|_| "must be open, replayed or discarded"),
+                known.map_err(|_unknown| "must be open, replayed or discarded"),
             )
         });
         let after = self
