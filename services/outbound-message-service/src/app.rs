@@ -377,8 +377,6 @@ impl Parts {
             dry_run: DryRun {
                 db: self.backing.db.clone(),
                 preflight: acceptor.preflight.clone(),
-                policies: policies.clone(),
-                templates: self.templates.clone(),
             },
             bulk_body_limit: BodyLimit(settings.acceptance.bulk_body_limit_bytes),
             acceptor,

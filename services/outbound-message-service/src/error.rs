@@ -61,11 +61,14 @@ impl From<AcceptError> for ApiError {
                 "IDEMPOTENCY_KEY_REUSED",
                 "This Idempotency-Key was used for another request; use a new key for a new message",
             ),
-            AcceptError::WindowClosed(expired_at) => Self::conflict(
+            AcceptError::WindowClosed(window) => Self::conflict(
                 "WINDOW_CLOSED",
                 "The contact has not written within 24 hours: only a template can be sent now",
             )
-            .with_details(json!({ "window_expired_at": expired_at })),
+            .with_details(json!({
+                "window_expired_at": window.expired_at,
+                "usable_templates": *window.usable_templates,
+            })),
             AcceptError::Overloaded(Overload::Tenant) => Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "TENANT_BACKLOG_FULL",

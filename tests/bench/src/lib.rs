@@ -4,7 +4,6 @@
 //! Absolute figures move from hour to hour on any shared machine. What counts is a ratio of two
 //! things measured in turn within one run.
 #![expect(
-    clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     reason = "a benchmark stops at what it did not expect"

@@ -138,7 +138,7 @@ impl World {
         wait_for(&self.http, &format!("http://{address}/health/ready")).await;
         let prefix = &self.isolation.redis_key_prefix;
         let cache = Cache::connect(&redis_url().into(), prefix).expect("a Redis URL");
-        let revocations = Revocations::new(cache, Duration::from_mins(60));
+        let revocations = Revocations::new(cache, Duration::from_hours(1));
         // As agent-portal-service does, which keeps the list.
         revocations.mark_whole().await.expect("Redis answers");
         let webhook = json!({"url": format!("http://{address}/webhooks/whatsapp")});

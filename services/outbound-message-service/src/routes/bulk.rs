@@ -103,7 +103,7 @@ impl FromRequest for BulkBody {
 ///
 /// Each message has a verdict of its own: those that can be accepted are, all in one transaction,
 /// and the others are named with what is wrong with them. With an `Idempotency-Key` the request can
-/// be repeated: what was accepted then is not accepted again.
+/// be repeated: what was accepted then is not accepted again; it stands for the messages' own keys.
 #[utoipa::path(
     tag = "messages",
     params(SendHeaders, ("dry_run" = Option<bool>, Query, description = "Only checks: nothing is stored and nothing sent")),
@@ -167,13 +167,13 @@ pub(crate) async fn send_bulk(
         let mut results = Vec::with_capacity(verdicts.len());
         let mut commands = commands.into_iter();
         for (index, verdict) in verdicts.into_iter().enumerate() {
-            match (verdict, commands.next()) {
-                (Some(verdict), _) => results.push(verdict),
-                (None, Some(command)) => results.push(BulkVerdict {
+            if let Some(verdict) = verdict {
+                results.push(verdict);
+            } else if let Some(command) = commands.next() {
+                results.push(BulkVerdict {
                     preview: Some(preview(&state, &command, &request_id).await?),
                     ..verdict_of(index, "checked")
-                }),
-                (None, None) => {}
+                });
             }
         }
         return Ok(answer(results, false));
@@ -239,9 +239,10 @@ fn accepted(index: usize, acceptance: &Acceptance) -> BulkVerdict {
         message_id: Some(acceptance.answer.message_id),
         ..verdict_of(
             index,
-            match acceptance.replayed {
-                true => "replayed",
-                false => "accepted",
+            if acceptance.replayed {
+                "replayed"
+            } else {
+                "accepted"
             },
         )
     }
@@ -267,9 +268,10 @@ fn answer(results: Vec<BulkVerdict>, is_real: bool) -> HttpResponse {
         results,
     };
     let some = answer.accepted + answer.replayed > 0;
-    let mut response = HttpResponse::build(match is_real && some {
-        true => StatusCode::ACCEPTED,
-        false => StatusCode::OK,
+    let mut response = HttpResponse::build(if is_real && some {
+        StatusCode::ACCEPTED
+    } else {
+        StatusCode::OK
     });
     if answer.accepted == 0 && answer.replayed > 0 {
         response.insert_header((IDEMPOTENT_REPLAYED, "true"));

@@ -14,13 +14,17 @@ use std::{
 use chrono::{DateTime, Utc};
 use opentelemetry::metrics::Histogram;
 use portal_db::{Db, DbError, Tx, outbox, outbox::NewOutboxEvent};
-use portal_events::RelayWaker;
+use portal_events::{EventContext, RelayWaker, outbox_work};
+use portal_types::TenantId;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     time::Instant,
 };
 
-use crate::store::acceptance::{self, ACCEPTOR, NewKey, NewMessage};
+use crate::{
+    events::{DELIVER, SOURCE},
+    store::acceptance::{self, ACCEPTOR, NewKey, NewMessage},
+};
 
 /// Begins the keys of rows that a request with many rows has no own key for.
 pub(crate) const OF_REQUEST: &str = "bulk ";
@@ -33,14 +37,31 @@ pub(crate) struct Row {
     pub(crate) key: Option<NewKey>,
     /// What is told of it.
     pub(crate) event: NewOutboxEvent,
-    /// Tells workers of it, if it is due at once.
-    pub(crate) hint: Option<NewOutboxEvent>,
+    pub(crate) tenant: TenantId,
 }
 
 impl Row {
     /// Whether it goes by the key of the whole request that it came with.
     pub(crate) fn has_key_of_request(&self) -> bool {
         self.request_key().is_some()
+    }
+
+    /// Tells workers that its number has something to send.
+    fn hint(&self) -> NewOutboxEvent {
+        let number = &self.message.phone_number_id;
+        let work = serde_json::json!({ "tenant_id": self.tenant, "phone_number_id": number });
+        let context = EventContext {
+            traceparent: self.message.traceparent.clone(),
+            request_id: None,
+        };
+        outbox_work(
+            SOURCE,
+            &self.tenant,
+            &context,
+            DELIVER,
+            number.clone(),
+            work,
+        )
     }
 
     fn request_key(&self) -> Option<(&str, &str)> {
@@ -175,9 +196,10 @@ impl BatchWriter {
             } else {
                 batch.push(submission);
             }
-            next = match batch.rows() < self.limits.rows {
-                true => self.receiver.try_recv().ok(),
-                false => None,
+            next = if batch.rows() < self.limits.rows {
+                self.receiver.try_recv().ok()
+            } else {
+                None
             };
         }
         batch
@@ -418,17 +440,15 @@ impl<'a> Transaction<'a> {
         let messages: Vec<_> = rows.iter().map(|row| &row.message).collect();
         acceptance::insert_messages_any_tenant(tx, &messages)?;
         let events = rows.iter().map(|row| &row.event);
-        let mut lanes = HashSet::new();
-        // A worker that is told of a lane takes all that waits in it.
-        let hints = rows.iter().filter_map(|row| {
-            let lane = (
-                row.message.tenant_id.as_str(),
-                row.message.phone_number_id.as_str(),
-                row.message.recipient.as_str(),
-            );
-            row.hint.as_ref().filter(|_| lanes.insert(lane))
-        });
-        let told: Vec<_> = events.chain(hints).collect();
+        let mut numbers = HashSet::new();
+        // A worker that is told of a number takes all that is due of it.
+        let hints: Vec<_> = rows
+            .iter()
+            .filter(|row| row.message.send_at.is_none())
+            .filter(|row| numbers.insert((&row.tenant, row.message.phone_number_id.as_str())))
+            .map(|row| row.hint())
+            .collect();
+        let told: Vec<_> = events.chain(&hints).collect();
         outbox::append(tx, &told)?;
         for place in open {
             self.decide(place, Outcome::Accepted);

@@ -9,7 +9,7 @@ use portal_db::DbError;
 use portal_events::{
     EventContext,
     catalogue::{MessageAccepted, SentBy},
-    outbox_event, outbox_work,
+    outbox_event,
 };
 use portal_service_kit::FieldErrors;
 use portal_tenant_client::TenantClientError;
@@ -21,10 +21,11 @@ use super::{
     accept_batch::{BatchError, BatchQueue, OF_REQUEST, Outcome, Row},
     admission::{Admission, Overload},
     preflight::{Cleared, Preflight},
+    templates::UsableTemplate,
 };
 use crate::{
     domain::{Draft, MessageStatus},
-    events::{DELIVER, SOURCE},
+    events::SOURCE,
     store::acceptance::{NewKey, NewMessage},
     usecases::dispatch::DispatchWaker,
 };
@@ -115,7 +116,7 @@ pub(crate) enum AcceptError {
     #[error("the idempotency key was used for another request")]
     KeyReused,
     #[error("the customer service window is closed")]
-    WindowClosed(Option<DateTime<Utc>>),
+    WindowClosed(ClosedWindow),
     #[error(transparent)]
     Overloaded(#[from] Overload),
     #[error("the tenant's configuration cannot be read")]
@@ -124,6 +125,29 @@ pub(crate) enum AcceptError {
     Batch(#[from] BatchError),
     #[error(transparent)]
     Db(#[from] DbError),
+}
+
+/// What a message is sent from.
+struct Sender {
+    waba_id: String,
+    phone_number_id: String,
+}
+
+impl Sender {
+    fn of(cleared: &Cleared) -> Self {
+        Self {
+            waba_id: cleared.whatsapp.waba_id.clone(),
+            phone_number_id: cleared.whatsapp.phone_number_id.clone(),
+        }
+    }
+}
+
+/// A window that is closed, and what can be sent all the same.
+#[derive(Debug, Clone)]
+pub(crate) struct ClosedWindow {
+    /// Since when, if it was ever open.
+    pub(crate) expired_at: Option<DateTime<Utc>>,
+    pub(crate) usable_templates: Arc<[UsableTemplate]>,
 }
 
 /// What accepting needs.
@@ -148,12 +172,13 @@ impl Acceptor {
             .preflight
             .check(&command.tenant, &command.draft)
             .await?;
-        let number = cleared.whatsapp.phone_number_id.clone();
+        let sender = Sender::of(&cleared);
         let (answer, row) = self.prepare(command, cleared)?;
         tracing::Span::current().record("message.id", tracing::field::display(answer.message_id));
         let outcomes = self.queue.commit(vec![row]).await?;
+        let usable = self.usable(&answer.tenant_id, &sender, &outcomes).await;
         let outcome = outcomes.into_iter().next().ok_or(BatchError::Full)?;
-        self.settle(answer, &number, outcome)
+        self.settle(answer, &sender, outcome, &usable)
     }
 
     /// Accepts many messages of a tenant, each with an outcome of its own, in one transaction.
@@ -170,9 +195,9 @@ impl Acceptor {
         for command in commands {
             match self.preflight.check(&command.tenant, &command.draft).await {
                 Ok(cleared) => {
-                    let number = cleared.whatsapp.phone_number_id.clone();
+                    let sender = Sender::of(&cleared);
                     let (answer, row) = self.prepare(command, cleared)?;
-                    answers.push((answer, number));
+                    answers.push((answer, sender));
                     rows.push(row);
                     refusals.push(None);
                 }
@@ -183,9 +208,10 @@ impl Acceptor {
             }
         }
         let is_of_request: Vec<_> = rows.iter().map(Row::has_key_of_request).collect();
-        let outcomes = match rows.is_empty() {
-            true => Vec::new(),
-            false => self.queue.commit(rows).await?,
+        let outcomes = if rows.is_empty() {
+            Vec::new()
+        } else {
+            self.queue.commit(rows).await?
         };
         let is_reused = |(outcome, of_request): (&Outcome, &bool)| {
             *of_request && matches!(outcome, Outcome::KeyReused)
@@ -193,25 +219,45 @@ impl Acceptor {
         if outcomes.iter().zip(&is_of_request).any(is_reused) {
             return Err(AcceptError::KeyReused);
         }
+        let usable = match answers.first() {
+            Some((_, sender)) => self.usable(tenant, sender, &outcomes).await,
+            None => [].into(),
+        };
         let mut settled = answers
             .into_iter()
             .zip(outcomes)
-            .map(|((answer, number), outcome)| self.settle(answer, &number, outcome));
+            .map(|((answer, sender), outcome)| self.settle(answer, &sender, outcome, &usable));
         Ok(refusals
             .into_iter()
             .filter_map(|refusal| refusal.map(Err).or_else(|| settled.next()))
             .collect())
     }
 
+    /// The templates that can be sent, if somebody is to be told of them.
+    async fn usable(
+        &self,
+        tenant: &TenantId,
+        sender: &Sender,
+        outcomes: &[Outcome],
+    ) -> Arc<[UsableTemplate]> {
+        let is_closed = |outcome: &Outcome| matches!(outcome, Outcome::WindowClosed(_));
+        if !outcomes.iter().any(is_closed) {
+            return [].into();
+        }
+        self.preflight.usable(tenant, &sender.waba_id).await
+    }
+
     fn settle(
         &self,
         answer: Accepted,
-        number: &str,
+        sender: &Sender,
         outcome: Outcome,
+        usable: &Arc<[UsableTemplate]>,
     ) -> Result<Acceptance, AcceptError> {
         match outcome {
             Outcome::Accepted => {
-                self.dispatch.wake(&answer.tenant_id, number);
+                self.dispatch
+                    .wake(&answer.tenant_id, &sender.phone_number_id);
                 self.admission.count(&answer.tenant_id, 1);
                 self.accepted.add(1, &[]);
                 Ok(Acceptance {
@@ -226,7 +272,10 @@ impl Acceptor {
                 replayed: true,
             }),
             Outcome::KeyReused => Err(AcceptError::KeyReused),
-            Outcome::WindowClosed(since) => Err(AcceptError::WindowClosed(since)),
+            Outcome::WindowClosed(expired_at) => Err(AcceptError::WindowClosed(ClosedWindow {
+                expired_at,
+                usable_templates: Arc::clone(usable),
+            })),
         }
     }
 
@@ -269,18 +318,6 @@ impl Acceptor {
         // A scheduled message is looked at when it is due, and what is passed through is Meta's matter.
         let needs_window = draft.send_at.is_none()
             && !matches!(draft.content, Content::Template(_) | Content::Raw(_));
-        let hint = serde_json::json!({
-            "message_id": message_id, "tenant_id": tenant,
-            "phone_number_id": whatsapp.phone_number_id,
-        });
-        let hint = outbox_work(
-            SOURCE,
-            &tenant,
-            &context,
-            DELIVER,
-            message_id.to_string(),
-            hint,
-        );
         let message = NewMessage {
             message_id: message_id.as_uuid(),
             tenant_id: tenant.to_string(),
@@ -313,7 +350,7 @@ impl Acceptor {
         };
         let row = Row {
             event: outbox_event(SOURCE, &tenant, &context, now, &event)?,
-            hint: message.send_at.is_none().then_some(hint),
+            tenant,
             message,
             key,
         };

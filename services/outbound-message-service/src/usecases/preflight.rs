@@ -1,5 +1,7 @@
 //! What is checked before a message is stored, for every door alike.
 
+use std::sync::Arc;
+
 use portal_db::DbError;
 use portal_service_kit::FieldErrors;
 use portal_tenant_client::{TenantClient, TenantStatus, WhatsAppProfile};
@@ -7,7 +9,10 @@ use portal_types::{ConversationId, TenantId};
 use portal_whatsapp::Content;
 
 use super::{
-    accept_message::AcceptError, media::bring::MediaDesk, policies::Policies, templates::Templates,
+    accept_message::AcceptError,
+    media::bring::MediaDesk,
+    policies::Policies,
+    templates::{Templates, UsableTemplate},
 };
 use crate::domain::{Draft, conversation::conversation_id};
 
@@ -72,6 +77,20 @@ impl Preflight {
             conversation,
             content,
         })
+    }
+
+    /// Templates that can be sent when nothing else can; none when they cannot be read just now.
+    pub(crate) async fn usable(&self, tenant: &TenantId, waba_id: &str) -> Arc<[UsableTemplate]> {
+        match self.templates.usable(tenant, waba_id).await {
+            Ok(usable) => usable.into(),
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "usable templates are not told"
+                );
+                [].into()
+            }
+        }
     }
 
     /// With what the tenant sends, if it may.

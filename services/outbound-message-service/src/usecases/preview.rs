@@ -2,12 +2,13 @@
 
 use portal_db::{Db, DbError};
 use portal_types::TenantId;
-use portal_whatsapp::{Content, Recipient, message::Template};
+use portal_whatsapp::{Content, Recipient};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    accept_message::AcceptError, policies::Policies, preflight::Preflight, templates::Templates,
+    accept_message::{AcceptError, ClosedWindow},
+    preflight::Preflight,
 };
 use crate::{
     domain::{Draft, policy::WindowPolicy},
@@ -67,8 +68,6 @@ pub(crate) struct TemplatePreview {
 pub(crate) struct DryRun {
     pub(crate) db: Db,
     pub(crate) preflight: Preflight,
-    pub(crate) policies: Policies,
-    pub(crate) templates: Templates,
 }
 
 /// What a dry run found.
@@ -110,8 +109,11 @@ impl DryRun {
         let mut warnings = Vec::new();
         let is_free_form = !matches!(draft.content, Content::Template(_) | Content::Raw(_));
         if is_free_form && draft.send_at.is_none() && window.state == "closed" {
-            if self.policies.of(tenant).await?.window_policy == WindowPolicy::Enforce {
-                errors.push(AcceptError::WindowClosed(window.expires_at));
+            if self.preflight.policies.of(tenant).await?.window_policy == WindowPolicy::Enforce {
+                errors.push(AcceptError::WindowClosed(ClosedWindow {
+                    expired_at: window.expires_at,
+                    usable_templates: self.preflight.usable(tenant, &whatsapp.waba_id).await,
+                }));
             } else {
                 warnings
                     .push("The customer service window is closed: Meta will refuse it.".to_owned());
@@ -121,7 +123,19 @@ impl DryRun {
             warnings.push("It is not known whether the contact wrote within 24 hours.".to_owned());
         }
         let template = match &draft.content {
-            Content::Template(template) => Some(self.template(tenant, template).await),
+            Content::Template(template) => {
+                let finding = self
+                    .preflight
+                    .templates
+                    .check(tenant, &whatsapp.waba_id, template)
+                    .await?;
+                warnings.extend(finding.warning.map(str::to_owned));
+                Some(TemplatePreview {
+                    name: template.name.clone(),
+                    language: template.language.code.clone(),
+                    status: finding.status,
+                })
+            }
             _ => None,
         };
         let preview = Preview {
@@ -145,24 +159,6 @@ impl DryRun {
             errors,
             warnings,
         })
-    }
-}
-
-impl DryRun {
-    async fn template(&self, tenant: &TenantId, template: &Template) -> TemplatePreview {
-        let (name, language) = (template.name.clone(), template.language.code.clone());
-        let known = self
-            .templates
-            .get(tenant, name.clone(), Some(language.clone()))
-            .await;
-        TemplatePreview {
-            status: known
-                .ok()
-                .and_then(|rows| rows.into_iter().next())
-                .map(|row| row.status),
-            name,
-            language,
-        }
     }
 }
 

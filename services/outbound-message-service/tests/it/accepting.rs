@@ -151,10 +151,11 @@ async fn a_dry_run_tells_what_would_come_of_a_message_and_stores_nothing() {
     let (status, _, answer) = call(&world, &token, "/send?dry_run=true", None, &bad).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(answer["errors"][0]["code"], "VALIDATION_FAILED", "{answer}");
-    let many = json!({"messages": [text("+1234567000")], "dry_run": true});
+    let many = json!({"messages": [{"to": "12"}, text("+1234567000")], "dry_run": true});
     let (status, _, answer) = call(&world, &token, "/bulk", None, &many).await;
     assert_eq!(status, StatusCode::OK);
-    assert_eq!(answer["results"][0]["preview"]["ok"], true, "{answer}");
+    assert_eq!(answer["results"][0]["status"], "rejected", "{answer}");
+    assert_eq!(answer["results"][1]["preview"]["ok"], true, "{answer}");
 
     let (status, _, _) = call(
         &world,
@@ -186,6 +187,10 @@ async fn a_free_form_message_outside_its_window_is_refused_unless_meta_is_to_dec
     assert_eq!(status, StatusCode::CONFLICT, "{answer}");
     assert_eq!(answer["error"]["code"], "WINDOW_CLOSED");
     assert_eq!(answer["error"]["details"]["window_expired_at"], Value::Null);
+    assert!(
+        answer["error"]["details"]["usable_templates"].is_array(),
+        "{answer}"
+    );
     open_window(&world, "+1234567001", "now() - interval '2 minutes'");
     assert_eq!(
         send("+1234567001").await.0,

@@ -20,7 +20,6 @@ const ALIKE: f64 = 0.6;
 
 /// What is said of a template before it is sent.
 #[derive(Debug, Default)]
-#[allow(dead_code, reason = "a dry run tells all of it")]
 pub(crate) struct TemplateFinding {
     /// What Meta would refuse, by field.
     pub(crate) errors: FieldErrors,
@@ -32,7 +31,6 @@ pub(crate) struct TemplateFinding {
 
 /// A template that can be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[allow(dead_code, reason = "offered where only a template can be sent")]
 pub(crate) struct UsableTemplate {
     pub(crate) name: String,
     pub(crate) language: String,
@@ -57,7 +55,6 @@ impl Templates {
         Ok(find_fault(&known, template, Utc::now().timestamp_millis()))
     }
 
-    #[allow(dead_code, reason = "offered where only a template can be sent")]
     /// Templates that can be sent now, those without values first.
     pub(crate) async fn usable(
         &self,

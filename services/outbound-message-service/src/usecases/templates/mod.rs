@@ -15,6 +15,7 @@ use portal_types::TenantId;
 use portal_whatsapp::webhook::TemplateUpdate;
 use tokio::sync::Notify;
 
+pub(crate) use check::UsableTemplate;
 pub(crate) use memory::TemplateMemory;
 use reconcile::{Circumstances, StatusNews};
 
