@@ -38,7 +38,8 @@ fn count(world: &World, table: &str) -> String {
 fn watch(world: &World) {
     world.db.execute(&format!(
         "INSERT INTO sending_numbers (tenant_id, phone_number_id, tracked_since) \
-         VALUES ('acme', '{}', now() - interval '2 days')",
+         VALUES ('acme', '{}', now() - interval '2 days') \
+         ON CONFLICT (tenant_id, phone_number_id) DO UPDATE SET tracked_since = excluded.tracked_since",
         portal_sandbox::seed::ACME_PHONE_NUMBER_ID
     ));
 }
