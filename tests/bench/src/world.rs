@@ -163,7 +163,7 @@ fn environment(
     sisters: &Sisters,
     sandbox_url: &str,
 ) -> BTreeMap<String, String> {
-    let many = "100000000";
+    let many = "10000000";
     [
         ("DATABASE__URL", db.url(ServiceRole::Outbound).as_str()),
         ("RABBITMQ__URL", &amqp_url()),
