@@ -25,6 +25,7 @@ CREATE INDEX idx_messages_failed ON messages (tenant_id, message_id) WHERE statu
 
 -- A message that is sent again is accepted again, and may fail again in the same way: only what Meta
 -- tells of one copy is told once.
+-- squawk-ignore require-concurrent-index-deletion
 DROP INDEX message_status_events_once;
 -- squawk-ignore require-concurrent-index-creation
 CREATE UNIQUE INDEX message_status_events_once ON message_status_events

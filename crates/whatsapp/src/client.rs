@@ -162,8 +162,7 @@ impl GraphClient {
         phone_number_id: &str,
     ) -> Result<PhoneNumberProfile, SendError> {
         let mut url = self.url(&[phone_number_id])?;
-        url.query_pairs_mut()
-            .append_pair("fields", PROFILE_FIELDS);
+        url.query_pairs_mut().append_pair("fields", PROFILE_FIELDS);
         let answer = self.call(self.http.get(url), token).await?;
         let profile = answer.body.as_ref().and_then(profile);
         profile.ok_or_else(|| SendError::unknown("The answer could not be read"))

@@ -190,10 +190,10 @@ mod tests {
         assert_eq!(node.rejected_reason.as_deref(), Some("SCAM"));
         assert_eq!(node.last_updated.unwrap().timestamp(), 1_767_323_045);
 
-        let none = json!({"id": "1", "name": "a", "language": "de", "status": "APPROVED",
+        let unrejected = json!({"id": "1", "name": "a", "language": "de", "status": "APPROVED",
                           "rejected_reason": "NONE", "quality_score": "UNKNOWN",
                           "last_updated_time": 1_767_323_045});
-        let node = TemplateNode::read(&none).unwrap();
+        let node = TemplateNode::read(&unrejected).unwrap();
         assert_eq!(node.rejected_reason, None);
         assert_eq!(node.quality.as_deref(), Some("UNKNOWN"));
         assert_eq!(node.last_updated.unwrap().timestamp(), 1_767_323_045);

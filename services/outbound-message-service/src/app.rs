@@ -416,6 +416,10 @@ impl Parts {
         }
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "everything that runs beside the server, one after the other"
+    )]
     fn workers(self, settings: &Settings, acceptor: Acceptor, shutdown: &Shutdown) -> Workers {
         let keeper = LetterKeeper::new(
             self.backing.db.clone(),

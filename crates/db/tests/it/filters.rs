@@ -61,6 +61,19 @@ INSERT INTO account_notices (notice_id, tenant_id, waba_id, field, digest, paylo
     VALUES (gen_random_uuid(), '$t', 'w', 'f', '\\x00', '{}', now());
 INSERT INTO webhook_secrets (secret_id, tenant_id, kind, secret, fingerprint, created_by)
     VALUES (gen_random_uuid(), '$t', 'app_secret', '\\x00', 'f', 'a');
+INSERT INTO message_templates (tenant_id, waba_id, name, language, template_id, status, category)
+    VALUES ('$t', 'w', 'n', 'en', 'i', 'APPROVED', 'UTILITY');
+INSERT INTO template_syncs (tenant_id, waba_id) VALUES ('$t', 'w');
+INSERT INTO token_checks (tenant_id, waba_id) VALUES ('$t', 'w');
+INSERT INTO media (tenant_id, media_id, size_bytes) VALUES ('$t', '00000000-0000-7000-8000-00000000005$n', 1);
+INSERT INTO media_chunks (tenant_id, media_id, ordinal, bytes)
+    VALUES ('$t', '00000000-0000-7000-8000-00000000005$n', 0, '\\x00');
+INSERT INTO media_uploads (tenant_id, media_id, phone_number_id)
+    VALUES ('$t', '00000000-0000-7000-8000-00000000005$n', 'p');
+INSERT INTO media_links (tenant_id, link_sha256, media_id)
+    VALUES ('$t', sha256('$t'::bytea), '00000000-0000-7000-8000-00000000005$n');
+INSERT INTO dead_letters (dead_letter_id, tenant_id, queue, routing_key, body, headers, error)
+    VALUES (gen_random_uuid(), '$t', 'q', 'r', '\\x00', '{}', 'e');
 INSERT INTO outbox_events (event_id, service, tenant_id, exchange, routing_key, subject, payload)
     SELECT gen_random_uuid(), s, '$t', 'e', 'r', 's', '{}' FROM unnest(ARRAY['tenant_service', 'agent_portal_service',
     'outbound_message_service']) s;

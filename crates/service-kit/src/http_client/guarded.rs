@@ -401,7 +401,7 @@ mod tests {
             client(&[]).get(&address).await.err(),
             Some(FetchError::NotPublic)
         );
-        let served = tokio::spawn(async move {
+        let serving = tokio::spawn(async move {
             let (mut socket, _) = server.accept().await.unwrap();
             let mut request = vec![0; 4096];
             let length = socket.read(&mut request).await.unwrap();
@@ -413,7 +413,7 @@ mod tests {
         });
         let answer = client(&["127.0.0.0/8"]).get(&address).await.unwrap();
         assert_eq!(answer.status(), 302);
-        let request = served.await.unwrap().to_ascii_lowercase();
+        let request = serving.await.unwrap().to_ascii_lowercase();
         assert!(
             !request.contains("authorization") && !request.contains("traceparent"),
             "{request}"

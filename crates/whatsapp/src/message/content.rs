@@ -57,6 +57,7 @@ macro_rules! contents {
         /// `Debug` shows the type alone.
         #[derive(Clone, PartialEq)]
         #[non_exhaustive]
+        #[allow(clippy::allow_attributes, clippy::large_enum_variant, reason = "one a request; its size hangs on the features of serde_json")]
         pub enum Content {
             $($(#[$doc])* $variant($body),)+
             /// Handed through as it is.
@@ -102,6 +103,7 @@ macro_rules! contents {
         #[derive(ToSchema)]
         #[serde(rename_all = "snake_case")]
         #[expect(dead_code, reason = "only described")]
+        #[allow(clippy::allow_attributes, clippy::large_enum_variant, reason = "never made, only described")]
         enum Described {
             $($(#[$doc])* $variant($body),)+
         }

@@ -26,11 +26,15 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::usecases::requeue::Decider;
 
 #[derive(utoipa::OpenApi)]
-#[openapi(info(
-    title = "outbound-message-service",
-    description = "Sends WhatsApp messages for organizations and follows them.",
-    license(name = "Apache-2.0", identifier = "Apache-2.0")
-))]
+#[openapi(
+    info(
+        title = "outbound-message-service",
+        description = "Sends WhatsApp messages for organizations and follows them.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    // Named by an enum of answers, from which schemas are not collected.
+    components(schemas(crate::usecases::accept_message::Accepted))
+)]
 struct Base;
 
 /// The OpenAPI document, made from the routes.

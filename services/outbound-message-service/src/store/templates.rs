@@ -100,6 +100,7 @@ pub(crate) fn list_all(tx: &mut Tx<'_>, waba_id: &str) -> Result<Vec<TemplateRow
         .load(tx.conn())?)
 }
 
+#[expect(clippy::elidable_lifetime_names, reason = "auto_type wants it named")]
 #[diesel::dsl::auto_type]
 fn present<'a>(waba_id: &'a str) -> _ {
     templates::table

@@ -26,6 +26,7 @@ use crate::{
 };
 
 /// Who asks, for one message.
+#[expect(clippy::struct_field_names, reason = "as the header is called")]
 pub(crate) struct Request {
     pub(crate) tenant: TenantId,
     pub(crate) message_id: MessageId,

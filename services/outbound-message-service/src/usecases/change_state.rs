@@ -36,6 +36,10 @@ pub(crate) struct Report {
 
 /// Keeps the report and moves the message if the report is news; `message` must be locked.
 /// Answers whether the message moved.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "every caller makes it for this call"
+)]
 pub(crate) fn report(
     tx: &mut Tx<'_>,
     message: &MessageRow,

@@ -360,10 +360,10 @@ mod tests {
             evidence.rows.retain(|row| row.message_id != first);
         });
         breaks("C2", |evidence, _, _| {
-            evidence.rows[0].status = "sending".to_owned()
+            evidence.rows[0].status = "sending".to_owned();
         });
         breaks("C3", |evidence, _, _| {
-            evidence.taken.push(evidence.taken[0].clone())
+            evidence.taken.push(evidence.taken[0].clone());
         });
         breaks("C4", |evidence, _, _| {
             evidence.at_least_once.insert("t0".to_owned());
@@ -378,27 +378,27 @@ mod tests {
             evidence.rows[1].text = evidence.rows[0].text.clone();
         });
         breaks("C7", |evidence, _, _| {
-            evidence.rows[0].status = "failed".to_owned()
+            evidence.rows[0].status = "failed".to_owned();
         });
         breaks("C7", |evidence, _, _| evidence.taken.clear());
         breaks("C8", |evidence, _, _| {
-            evidence.events.push(evidence.events[0].clone())
+            evidence.events.push(evidence.events[0].clone());
         });
         breaks("C8", |evidence, _, _| evidence.events.clear());
         breaks("C9", |evidence, _, _| {
-            evidence.rows[0].phone_number_id = "n1".to_owned()
+            evidence.rows[0].phone_number_id = "n1".to_owned();
         });
         breaks("C9", |evidence, _, _| {
-            evidence.taken[0].recipient = "+2".to_owned()
+            evidence.taken[0].recipient = "+2".to_owned();
         });
         breaks("C9", |evidence, _, _| {
-            evidence.wishes[0].tenant = "t1".to_owned()
+            evidence.wishes[0].tenant = "t1".to_owned();
         });
         breaks("C9", |evidence, _, _| {
-            evidence.events[0].tenant = "t1".to_owned()
+            evidence.events[0].tenant = "t1".to_owned();
         });
         breaks("C11", |evidence, _, _| {
-            evidence.wishes[0].only_refused = true
+            evidence.wishes[0].only_refused = true;
         });
     }
 

@@ -72,7 +72,7 @@ enum Answer {
 }
 
 impl Generator {
-    pub(crate) fn start(load: Load, urls: Arc<[String]>, tenants: Vec<Tenant>) -> Self {
+    pub(crate) fn start(load: Load, urls: &Arc<[String]>, tenants: &[Tenant]) -> Self {
         let seed = setting("CHAOS_SEED").unwrap_or_else(rand::random);
         let accepted = Arc::new(AtomicUsize::new(0));
         let server_errors = Arc::new(AtomicUsize::new(0));
@@ -84,7 +84,7 @@ impl Generator {
                 let ending = load.endings[c % load.endings.len()];
                 let caller = Caller {
                     load,
-                    urls: Arc::clone(&urls),
+                    urls: Arc::clone(urls),
                     tenant: tenant.clone(),
                     recipient: format!("+1{number:04}{ending}"),
                     random: StdRng::seed_from_u64(seed.wrapping_add(number as u64)),

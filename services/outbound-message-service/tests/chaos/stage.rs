@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long a run may take to come to rest after the fault.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A tenant with an account of its own.
 #[derive(Debug, Clone)]
@@ -126,11 +126,7 @@ impl Stage {
             .iter()
             .map(|replica| format!("http://{}", replica.bind))
             .collect();
-        self.generator = Some(Generator::start(
-            load,
-            Arc::from(urls),
-            self.tenants.clone(),
-        ));
+        self.generator = Some(Generator::start(load, &Arc::from(urls), &self.tenants));
     }
 
     /// Waits until so many messages were accepted.

@@ -60,10 +60,6 @@ async fn fill(world: &World, address: &str, count: usize) {
     assert!(round.bad.is_empty(), "refused: {:?}", round.bad);
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts of a benchmark are small"
-)]
 fn report(world: &World, sent: Duration, told: Duration, most_kib: u64) -> Report {
     let mut report = Report::new("drain", "Draining a backlog");
     let count = |sql| world.db.query(sql).remove(0);

@@ -62,7 +62,7 @@ async fn sample(world: &World, address: &str, round: usize) -> Latencies {
     let load = Load::connect(address, 1).await;
     let token = tenant.token.clone();
     let to = move |n: usize| format!("+49{round:03}{n:07}");
-    let name = to.clone();
+    let name = to;
     load.run_each(SAMPLES, ACCEPTED, move |_, n| {
         let body = json!({"to": name(n), "text": "Test message"}).to_string();
         Request::post("/api/messages/send", &token, &[], &body)

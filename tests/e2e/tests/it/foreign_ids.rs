@@ -16,10 +16,11 @@ fn body(door: &Door) -> Option<Value> {
         ("patch", "/api/organization/users/{user_id}") => json!({"active": false}),
         (
             "post",
-            "/api/tenants/{tenant_id}/api-keys/{key_id}/rotate" | "/api/messages/{message_id}/read",
+            "/api/tenants/{tenant_id}/api-keys/{key_id}/rotate"
+            | "/api/messages/{message_id}/read"
+            | "/api/messages/{message_id}/retry",
         ) => json!({}),
         ("patch", "/api/messages/{message_id}") => json!({"text": "new"}),
-        ("post", "/api/messages/{message_id}/retry") => json!({}),
         _ => return None,
     })
 }

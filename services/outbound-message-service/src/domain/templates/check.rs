@@ -54,7 +54,7 @@ impl Check<'_> {
             let here = format!("{path}[{place}]");
             match component {
                 TemplateComponent::Header(part) => {
-                    header = Some((part.parameters.as_slice(), here))
+                    header = Some((part.parameters.as_slice(), here));
                 }
                 TemplateComponent::Body(part) => body = Some((part.parameters.as_slice(), here)),
                 TemplateComponent::Button(button) => {
@@ -312,12 +312,11 @@ impl Check<'_> {
                 );
                 return;
             }
-            None => return,
             Some(Parameter::Text(text)) => ("text", &text.text),
             Some(Parameter::CouponCode(coupon)) => ("coupon_code", &coupon.coupon_code),
             Some(Parameter::Payload(payload)) => ("payload", &payload.payload),
             // Its form is the type's business.
-            Some(_) => return,
+            Some(_) | None => return,
         };
         if let Some(max) = value.max_length
             && given.1.chars().count() > max

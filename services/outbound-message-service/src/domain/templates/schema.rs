@@ -490,16 +490,13 @@ pub(crate) fn pieces(text: &str) -> impl Iterator<Item = Result<&str, &str>> {
             let (inside, tail) = after.split_once("}}")?;
             Some((fixed, inside.trim(), tail))
         });
-        match placeholder {
-            Some((fixed, inside, tail)) => {
-                rest = Some(tail);
-                name = Some(inside);
-                Some(Ok(fixed))
-            }
-            None => {
-                rest = None;
-                Some(Ok(here))
-            }
+        if let Some((fixed, inside, tail)) = placeholder {
+            rest = Some(tail);
+            name = Some(inside);
+            Some(Ok(fixed))
+        } else {
+            rest = None;
+            Some(Ok(here))
         }
     })
 }

@@ -449,7 +449,7 @@ mod tests {
         assert_eq!(pace.limit(), 70, "one storm is one refusal");
         lock(&pace.state).raised_at = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();
         assert_eq!(pace.limit(), 80);
-        lock(&pace.state).raised_at = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
+        lock(&pace.state).raised_at = Instant::now().checked_sub(Duration::from_mins(1)).unwrap();
         assert_eq!(pace.limit(), 100);
     }
 

@@ -90,13 +90,13 @@ impl Recorder {
                 for n in 0..batch.len() {
                     match self.write(&batch, n..n + 1).await {
                         Ok(more) => waiting.extend(more),
-                        Err(error) => self.give_up(batch.get(n), &error),
+                        Err(error) => Self::give_up(batch.get(n), &error),
                     }
                 }
                 waiting
             }
             Err(error) => {
-                self.give_up(batch.first(), &error);
+                Self::give_up(batch.first(), &error);
                 Vec::new()
             }
         };
@@ -115,7 +115,7 @@ impl Recorder {
         self.desk.changed.notify_one();
     }
 
-    fn give_up(&self, settled: Option<&Settled>, error: &DbError) {
+    fn give_up(settled: Option<&Settled>, error: &DbError) {
         let message = settled.map(|settled| settled.attempt.message.message_id);
         tracing::error!(message.id = ?message, error = %error, "an outcome cannot be recorded; its lease will end it");
     }

@@ -80,9 +80,9 @@ impl Inner {
         };
         let content = attempt.message.content.clone();
         let message = match self.parts.media.prepare(&number, content).await {
-            Readiness::Ready(content) => self
-                .outbound(&attempt.message, content)
-                .map_err(|title| unreadable(title)),
+            Readiness::Ready(content) => {
+                self.outbound(&attempt.message, content).map_err(unreadable)
+            }
             Readiness::Later(wait) => return Err(wait),
             Readiness::Failed(error) => Err(error),
         };

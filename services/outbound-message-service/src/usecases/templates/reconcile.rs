@@ -89,7 +89,7 @@ pub(super) fn reconcile(
     }
     if is_complete {
         for row in known.into_values() {
-            plan.remove(row, circumstances);
+            plan.remove(&row, circumstances);
         }
     }
     plan.news
@@ -98,7 +98,7 @@ pub(super) fn reconcile(
 }
 
 impl Plan {
-    fn remove(&mut self, row: TemplateRow, circumstances: &Circumstances) {
+    fn remove(&mut self, row: &TemplateRow, circumstances: &Circumstances) {
         if row.gone_at.is_some() || row.heard_at > circumstances.asked_at {
             return;
         }

@@ -160,18 +160,18 @@ impl WebhookApplier {
                     Some(row.unmatched_id),
                 ),
                 None => {
-                    tracing::error!(unmatched.id = %row.unmatched_id, "a kept status cannot be read")
+                    tracing::error!(unmatched.id = %row.unmatched_id, "a kept status cannot be read");
                 }
             }
         }
-        let sorted = self.sort(sorter).await?;
-        let still: Vec<Uuid> = sorted
+        let parts = self.sort(sorter).await?;
+        let still: Vec<Uuid> = parts
             .unmatched
             .iter()
             .filter_map(|status| status.unmatched_id)
             .collect();
-        let foreign = sorted.foreign_unmatched.clone();
-        self.apply_parts(sorted).await?;
+        let foreign = parts.foreign_unmatched.clone();
+        self.apply_parts(parts).await?;
         let at = Utc::now();
         self.db
             .write("unmatched.postpone", Scope::Service, move |tx| {
@@ -245,10 +245,10 @@ impl WebhookApplier {
         for (index, post) in posts.iter().enumerate() {
             sorter.add_post(index, post);
         }
-        let sorted = self.sort(sorter).await?;
-        let unrouted = sorted.unrouted_posts.clone();
-        let unreadable = sorted.unreadable_posts.clone();
-        self.apply_parts(sorted).await?;
+        let parts = self.sort(sorter).await?;
+        let unrouted = parts.unrouted_posts.clone();
+        let unreadable = parts.unreadable_posts.clone();
+        self.apply_parts(parts).await?;
         let at = Utc::now();
         let (mut applied, mut kept, mut lost, mut later) = (vec![], vec![], vec![], vec![]);
         for (index, post) in posts.iter().enumerate() {
@@ -299,8 +299,8 @@ impl WebhookApplier {
             .db
             .read("webhook.route", reports::ROUTER, move |tx| keys.look_up(tx))
             .await?;
-        let sorted = sorter.sort(&directory);
-        let counts = sorted.counts;
+        let parts = sorter.sort(&directory);
+        let counts = parts.counts;
         Counters::count(&self.counters.statuses, "ignored", counts.ignored_statuses);
         Counters::count(&self.counters.statuses, "foreign", counts.foreign_statuses);
         Counters::count(
@@ -310,22 +310,22 @@ impl WebhookApplier {
         );
         Counters::count(&self.counters.inbound, "unrouted", counts.unrouted_inbound);
         Counters::count(&self.counters.inbound, "foreign", counts.foreign_inbound);
-        for (field, outcome) in &sorted.fields {
+        for (field, outcome) in &parts.fields {
             let labels = [
                 KeyValue::new("field", *field),
                 KeyValue::new("outcome", *outcome),
             ];
             self.counters.changes.add(1, &labels);
         }
-        Ok(sorted)
+        Ok(parts)
     }
 
     /// Writes each tenant's part, and keeps the statuses that are nobody's.
-    async fn apply_parts(&self, sorted: Sorted) -> Result<(), DbError> {
-        for (tenant, part) in sorted.parts {
+    async fn apply_parts(&self, parts: Sorted) -> Result<(), DbError> {
+        for (tenant, part) in parts.parts {
             self.apply_part(&tenant, part).await?;
         }
-        let new: Vec<_> = sorted
+        let new: Vec<_> = parts
             .unmatched
             .iter()
             .filter(|status| status.unmatched_id.is_none())

@@ -72,6 +72,7 @@ impl Rest {
 }
 
 /// A status whose message is not found.
+#[expect(clippy::struct_field_names, reason = "as the column is called")]
 pub(super) struct Unmatched {
     pub(super) unmatched_id: Option<Uuid>,
     status: Status,

@@ -133,7 +133,7 @@ pub(super) fn apply(tx: &mut Tx<'_>, reports: &[Evidence]) -> Result<Applied, Db
         for report in reports {
             story.hear(report)?;
         }
-        outcome.take(story)?;
+        outcome.take(story);
     }
     outcome.write(tx)?;
     note_seen(tx, &tenant, reports)?;
@@ -338,12 +338,12 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn take(&mut self, story: Story<'_>) -> Result<(), DbError> {
+    fn take(&mut self, story: Story<'_>) {
         self.applied.known += story.known_count;
         self.applied.moved += story.moved_count;
         self.applied.duplicates += story.duplicates;
         if !story.is_news {
-            return Ok(());
+            return;
         }
         let new_wamid = story.wamid.filter(|_| story.message.wamid.is_none());
         if story.moved || new_wamid.is_some() || story.pricing.is_some() {
@@ -357,7 +357,6 @@ impl Outcome {
         }
         self.events.extend(story.events);
         self.outgoing.extend(story.outgoing);
-        Ok(())
     }
 
     fn write(&mut self, tx: &mut Tx<'_>) -> Result<(), DbError> {
