@@ -75,6 +75,9 @@ pub(crate) struct ClaimedMessage {
 /// Takes up to `limit` messages that are due, the urgent first, each the head of its lane, and
 /// writes their attempts; not those to `resting` recipients.
 ///
+/// Subqueries with a limit stay lookups in an index; as `EXISTS` they become joins that read the
+/// number's whole backlog for each message.
+///
 /// Within [`open_turn`] only. A head that somebody else has locked (to cancel it, say) is passed
 /// over, and with it its lane.
 pub(crate) fn claim_heads(
@@ -92,12 +95,12 @@ pub(crate) fn claim_heads(
                AND m.status IN ('accepted', 'retry_wait') \
                AND m.next_attempt_at <= now() AND m.expires_at > now() \
                AND m.recipient <> ALL ($5) \
-               AND NOT EXISTS (SELECT FROM messages e WHERE e.tenant_id = $1 \
+               AND m.message_id = (SELECT e.message_id FROM messages e WHERE e.tenant_id = $1 \
                    AND e.phone_number_id = $2 AND e.recipient = m.recipient \
-                   AND e.status IN ('accepted', 'sending', 'retry_wait') AND e.seq < m.seq) \
-               AND NOT EXISTS (SELECT FROM messages e WHERE e.tenant_id = $1 \
+                   AND e.status IN ('accepted', 'sending', 'retry_wait') ORDER BY e.seq LIMIT 1) \
+               AND (SELECT e.seq FROM messages e WHERE e.tenant_id = $1 \
                    AND e.phone_number_id = $2 AND e.recipient = m.recipient \
-                   AND e.status = 'sending') \
+                   AND e.status = 'sending' LIMIT 1) IS NULL \
              ORDER BY m.send_class DESC, m.seq LIMIT $3 FOR UPDATE OF m SKIP LOCKED), \
          claimed AS ( \
              UPDATE messages m SET status = 'sending', attempts = m.attempts + 1, \

@@ -197,9 +197,9 @@ pub(crate) fn list_waiting_any_tenant(
         .unzip();
     Ok(diesel::sql_query(
         "SELECT n.tenant_id, n.phone_number_id FROM unnest($1, $2) AS n(tenant_id, phone_number_id) \
-         WHERE EXISTS (SELECT FROM messages m WHERE m.tenant_id = n.tenant_id \
+         WHERE (SELECT true FROM messages m WHERE m.tenant_id = n.tenant_id \
              AND m.phone_number_id = n.phone_number_id \
-             AND m.status IN ('accepted', 'retry_wait') AND m.next_attempt_at <= now())",
+             AND m.status IN ('accepted', 'retry_wait') AND m.next_attempt_at <= now() LIMIT 1)",
     )
     .bind::<sql_types::Array<sql_types::Text>, _>(tenants)
     .bind::<sql_types::Array<sql_types::Text>, _>(ids)

@@ -43,9 +43,9 @@ pub(crate) fn list_due_numbers_any_tenant(tx: &mut Tx<'_>) -> Result<Vec<NumberO
                    AND (m.tenant_id, m.phone_number_id) > (numbers.tenant_id, numbers.phone_number_id) \
                  ORDER BY m.tenant_id, m.phone_number_id LIMIT 1) next) \
          SELECT n.tenant_id, n.phone_number_id FROM numbers n \
-         WHERE EXISTS (SELECT FROM messages m WHERE m.tenant_id = n.tenant_id \
+         WHERE (SELECT true FROM messages m WHERE m.tenant_id = n.tenant_id \
                  AND m.phone_number_id = n.phone_number_id \
-                 AND m.status IN ('accepted', 'retry_wait') AND m.next_attempt_at <= now()) \
+                 AND m.status IN ('accepted', 'retry_wait') AND m.next_attempt_at <= now() LIMIT 1) \
            AND NOT EXISTS (SELECT FROM sending_holds h WHERE h.tenant_id = n.tenant_id \
                  AND h.phone_number_id = n.phone_number_id AND h.next_probe_at > now())",
     )
