@@ -93,6 +93,7 @@ pub(crate) struct MessageListView {
 /// The organization's messages, the newest first. What happened to one of them is told by
 /// `GET /api/messages/{message_id}`.
 #[utoipa::path(
+    operation_id = "list_messages",
     tag = "messages",
     params(ListQuery),
     responses(

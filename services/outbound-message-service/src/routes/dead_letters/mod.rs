@@ -90,6 +90,7 @@ impl LettersQuery {
 /// Lists what failed for good and waits for a decision, the newest first: messages, and deliveries of
 /// the broker that no part of the service took.
 #[utoipa::path(
+    operation_id = "list_dead_letters",
     tag = "dead letters",
     params(LettersQuery),
     responses(
