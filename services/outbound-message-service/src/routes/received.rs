@@ -115,6 +115,7 @@ pub(crate) async fn get_received(
 
 /// Whose window.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WindowQuery {
     /// The contact: a number, or a business-scoped user id.
