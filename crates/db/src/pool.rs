@@ -70,6 +70,13 @@ impl Tx<'_> {
         }
     }
 
+    /// As [`Tx::tenant`], for work that is a tenant's: a transaction without one is refused.
+    pub fn own_tenant(&self) -> Result<TenantId, DbError> {
+        self.tenant()
+            .cloned()
+            .ok_or_else(|| DbError::Corrupt("a transaction without tenant".to_owned()))
+    }
+
     /// Goes on for another tenant within the same transaction, and comes back: for what must become
     /// of several tenants or of none. What is done meanwhile stands within that tenant's walls, and
     /// its audit entries are that tenant's.

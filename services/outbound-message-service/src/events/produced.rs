@@ -7,7 +7,6 @@ use portal_events::{
     catalogue::{EventData, TenantWhatsappTokenInvalid, TenantWhatsappTokenRestored},
     outbox_event,
 };
-use portal_types::TenantId;
 
 use super::SOURCE;
 
@@ -18,7 +17,7 @@ pub(crate) fn token_invalid(
     error_code: Option<i64>,
     at: DateTime<Utc>,
 ) -> Result<(), DbError> {
-    let tenant_id = tenant(tx)?;
+    let tenant_id = tx.own_tenant()?;
     let waba_id = waba_id.to_owned();
     append(
         tx,
@@ -37,7 +36,7 @@ pub(crate) fn token_restored(
     waba_id: &str,
     at: DateTime<Utc>,
 ) -> Result<(), DbError> {
-    let tenant_id = tenant(tx)?;
+    let tenant_id = tx.own_tenant()?;
     let waba_id = waba_id.to_owned();
     append(
         tx,
@@ -50,16 +49,10 @@ pub(crate) fn token_restored(
     )
 }
 
-fn tenant(tx: &Tx<'_>) -> Result<TenantId, DbError> {
-    tx.tenant()
-        .cloned()
-        .ok_or_else(|| DbError::Corrupt("a transaction without tenant".to_owned()))
-}
-
 fn append<E: EventData>(tx: &mut Tx<'_>, event: &E, at: DateTime<Utc>) -> Result<(), DbError> {
     let row = outbox_event(
         SOURCE,
-        &tenant(tx)?,
+        &tx.own_tenant()?,
         &EventContext::current(None),
         at,
         event,

@@ -2,12 +2,12 @@
 
 use actix_web::{HttpResponse, delete, patch, post, web};
 use chrono::{DateTime, Utc};
-use portal_auth::{Guarded, SupervisorOfTenant, TenantCaller};
+use portal_auth::{Guarded, MessageSender, SupervisorOfTenant, TenantCaller};
 use portal_service_kit::{
     ApiError, FieldErrors,
     http::{RequestId, ValidJson, ValidPath},
 };
-use portal_types::{ApiScope, MessageId};
+use portal_types::MessageId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -98,7 +98,6 @@ async fn cancel(
     state: &AppState,
     request_id: &RequestId,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require_scope(ApiScope::MessagesSend)?;
     state
         .amender
         .cancel(request(&caller, id, request_id))
@@ -127,7 +126,7 @@ async fn cancel(
 )]
 #[delete("/api/messages/{message_id}")]
 pub(crate) async fn delete_message(
-    Guarded(caller, ValidPath(id)): Guarded<TenantCaller, ValidPath<MessageId>>,
+    Guarded(MessageSender(caller), ValidPath(id)): Guarded<MessageSender, ValidPath<MessageId>>,
     state: web::Data<AppState>,
     request_id: RequestId,
 ) -> Result<HttpResponse, ApiError> {
@@ -148,7 +147,7 @@ pub(crate) async fn delete_message(
 )]
 #[post("/api/messages/{message_id}/cancel")]
 pub(crate) async fn cancel_message(
-    Guarded(caller, ValidPath(id)): Guarded<TenantCaller, ValidPath<MessageId>>,
+    Guarded(MessageSender(caller), ValidPath(id)): Guarded<MessageSender, ValidPath<MessageId>>,
     state: web::Data<AppState>,
     request_id: RequestId,
 ) -> Result<HttpResponse, ApiError> {
@@ -173,14 +172,13 @@ pub(crate) async fn cancel_message(
 )]
 #[patch("/api/messages/{message_id}")]
 pub(crate) async fn amend_message(
-    Guarded(caller, (ValidPath(id), ValidJson(body))): Guarded<
-        TenantCaller,
+    Guarded(MessageSender(caller), (ValidPath(id), ValidJson(body))): Guarded<
+        MessageSender,
         (ValidPath<MessageId>, ValidJson<AmendMessageRequest>),
     >,
     state: web::Data<AppState>,
     request_id: RequestId,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require_scope(ApiScope::MessagesSend)?;
     let change = Change::try_from(body).map_err(|fields| ApiError::validation(&fields))?;
     let request = request(&caller, id, &request_id);
     state.amender.amend(request, change).await?;

@@ -137,9 +137,6 @@ pub(crate) fn insert_messages_any_tenant(
 
 /// Those of the messages whose window is known to be closed, where the tenant does not leave that to
 /// Meta.
-///
-/// Windows are counted by Meta's clock and ours, so five minutes are let pass. A number that has not
-/// been tracked for the length of a window may have heard of the contact before.
 pub(crate) fn list_closed_windows_any_tenant(
     tx: &mut Tx<'_>,
     messages: &[&NewMessage],
@@ -149,13 +146,14 @@ pub(crate) fn list_closed_windows_any_tenant(
     }
     let query = OverRows::new(
         "SELECT m.place, w.expires_at AS expired_at FROM",
-        " AS m (place, tenant_id, phone_number_id, contact) \
-         LEFT JOIN contact_windows w USING (tenant_id, phone_number_id, contact) \
-         LEFT JOIN sending_numbers n USING (tenant_id, phone_number_id) \
-         LEFT JOIN sending_policies p USING (tenant_id) \
-         WHERE coalesce(p.window_policy, 'enforce') = 'enforce' \
-           AND CASE WHEN w.expires_at IS NULL THEN n.tracked_since < now() - interval '24 hours' \
-               ELSE w.expires_at < now() - interval '5 minutes' END",
+        concat!(
+            " AS m (place, tenant_id, phone_number_id, contact) \
+             LEFT JOIN contact_windows w USING (tenant_id, phone_number_id, contact) \
+             LEFT JOIN sending_numbers n USING (tenant_id, phone_number_id) \
+             LEFT JOIN sending_policies p USING (tenant_id) \
+             WHERE coalesce(p.window_policy, 'enforce') = 'enforce' AND ",
+            window_is_closed!()
+        ),
     );
     Ok(query
         .column(places(messages.len()))

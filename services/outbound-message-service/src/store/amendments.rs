@@ -1,7 +1,5 @@
 //! What people change about messages that are not sent: taken back, put off, tried again.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use diesel::{QueryableByName, dsl::now, prelude::*, sql_types};
 use portal_db::{DbError, Tx};
@@ -53,25 +51,15 @@ pub(crate) fn amend(
     Ok(())
 }
 
-/// Puts a message that failed, or whose outcome stayed unknown, to the end of its lane.
-///
-/// Its time to live begins anew. `may_arrive_twice` is kept with it.
-pub(crate) fn send_again(
-    tx: &mut Tx<'_>,
-    message: &MessageRow,
-    time_to_live: Duration,
-    may_arrive_twice: bool,
-) -> Result<(), DbError> {
+/// Puts a message whose outcome stayed unknown to the end of its lane; it may arrive twice.
+pub(crate) fn send_again(tx: &mut Tx<'_>, message: &MessageRow) -> Result<(), DbError> {
     diesel::sql_query(
         "UPDATE messages SET status = 'accepted', seq = nextval('messages_seq_seq'), retries = 0, \
              next_attempt_at = now(), unknown_since = NULL, error = NULL, wamid = NULL, \
-             expires_at = now() + make_interval(secs => $2), \
-             possible_duplicate = possible_duplicate OR $3, updated_at = now() \
+             possible_duplicate = true, updated_at = now() \
          WHERE message_id = $1",
     )
     .bind::<sql_types::Uuid, _>(message.message_id)
-    .bind::<sql_types::Double, _>(time_to_live.as_secs_f64())
-    .bind::<sql_types::Bool, _>(may_arrive_twice)
     .execute(tx.conn())?;
     Ok(())
 }
@@ -91,7 +79,7 @@ pub(crate) fn list_outside_window(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<Uui
         #[diesel(sql_type = sql_types::Uuid)]
         message_id: Uuid,
     }
-    let rows: Vec<Id> = diesel::sql_query(
+    let rows: Vec<Id> = diesel::sql_query(concat!(
         "SELECT m.message_id FROM messages m \
          LEFT JOIN sending_policies p ON p.tenant_id = m.tenant_id \
          LEFT JOIN sending_numbers n ON n.tenant_id = m.tenant_id \
@@ -99,12 +87,10 @@ pub(crate) fn list_outside_window(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<Uui
          LEFT JOIN contact_windows w ON w.tenant_id = m.tenant_id \
              AND w.phone_number_id = m.phone_number_id AND w.contact = m.recipient \
          WHERE m.status = 'scheduled' AND m.next_attempt_at <= now() AND m.type <> 'template' \
-           AND COALESCE(p.window_policy, 'enforce') = 'enforce' \
-           AND CASE WHEN w.contact IS NULL \
-               THEN n.tracked_since < now() - interval '24 hours' \
-               ELSE w.expires_at < now() - interval '5 minutes' END \
-         ORDER BY m.next_attempt_at LIMIT $1",
-    )
+           AND COALESCE(p.window_policy, 'enforce') = 'enforce' AND ",
+        window_is_closed!(),
+        " ORDER BY m.next_attempt_at LIMIT $1"
+    ))
     .bind::<sql_types::BigInt, _>(limit)
     .load(tx.conn())?;
     Ok(rows.into_iter().map(|row| row.message_id).collect())

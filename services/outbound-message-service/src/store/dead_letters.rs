@@ -6,6 +6,7 @@ use portal_db::{DbError, Tx};
 use portal_db_schema::schema::dead_letters;
 use uuid::Uuid;
 
+use super::tenant_of;
 use crate::domain::{
     dead_letter::{LetterFilter, LetterState},
     place::{Place, first_id_since, last_id_until},
@@ -66,7 +67,7 @@ pub(crate) fn list(
     after: Option<Place>,
     limit: i64,
 ) -> Result<Vec<LetterRow>, DbError> {
-    let tenant = tx.tenant().map(ToString::to_string).unwrap_or_default();
+    let tenant = tenant_of(tx);
     let mut query = dead_letters::table
         .filter(dead_letters::tenant_id.eq(tenant))
         .filter(dead_letters::state.eq(filter.state.as_str()))

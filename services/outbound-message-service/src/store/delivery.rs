@@ -44,51 +44,25 @@ pub(crate) fn finish_attempt(
     Ok(())
 }
 
-/// A message's new state.
-#[derive(Debug, Default)]
-pub(crate) struct StateChange {
-    pub(crate) status: Option<MessageStatus>,
-    pub(crate) wamid: Option<String>,
-    pub(crate) next_attempt_at: Option<DateTime<Utc>>,
-    pub(crate) counts_retry: bool,
-    pub(crate) error: Option<serde_json::Value>,
-    pub(crate) pricing: Option<serde_json::Value>,
-}
-
 /// Moves a message. Columns that belong to a state (lease, next attempt, since when unknown) follow
-/// from it; wamid and pricing once known stay.
-pub(crate) fn update_state(
+/// from it.
+pub(crate) fn move_to(
     tx: &mut Tx<'_>,
     message: &MessageRow,
-    change: &StateChange,
+    status: MessageStatus,
+    error: Option<&serde_json::Value>,
 ) -> Result<(), DbError> {
-    if let Some(status) = change.status {
-        let unknown = status == MessageStatus::Unknown;
-        let unknown_since = unknown.then(|| database_now(tx)).transpose()?;
-        diesel::update(messages::table.find(message.message_id))
-            .set((
-                messages::status.eq(status.as_str()),
-                messages::next_attempt_at.eq(change.next_attempt_at),
-                messages::lease_until.eq(None::<DateTime<Utc>>),
-                messages::unknown_since.eq(unknown_since),
-                messages::retries.eq(message.retries + i32::from(change.counts_retry)),
-                messages::error.eq(&change.error),
-                messages::updated_at.eq(now),
-            ))
-            .execute(tx.conn())?;
-    }
-    let new_wamid = change.wamid.as_ref().filter(|_| message.wamid.is_none());
-    if new_wamid.is_some() || change.pricing.is_some() {
-        diesel::update(messages::table.find(message.message_id))
-            .set((
-                new_wamid.map(|wamid| messages::wamid.eq(wamid)),
-                change
-                    .pricing
-                    .as_ref()
-                    .map(|pricing| messages::pricing.eq(pricing)),
-                Some(messages::updated_at.eq(now)),
-            ))
-            .execute(tx.conn())?;
-    }
+    let unknown = status == MessageStatus::Unknown;
+    let unknown_since = unknown.then(|| database_now(tx)).transpose()?;
+    diesel::update(messages::table.find(message.message_id))
+        .set((
+            messages::status.eq(status.as_str()),
+            messages::next_attempt_at.eq(None::<DateTime<Utc>>),
+            messages::lease_until.eq(None::<DateTime<Utc>>),
+            messages::unknown_since.eq(unknown_since),
+            messages::error.eq(error),
+            messages::updated_at.eq(now),
+        ))
+        .execute(tx.conn())?;
     Ok(())
 }

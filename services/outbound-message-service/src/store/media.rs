@@ -6,15 +6,13 @@ use diesel::{
     prelude::*,
     sql_types,
 };
-use portal_db::{CrossTenantPath, DbError, Scope, Tx};
+use portal_db::{DbError, Tx};
 use portal_db_schema::schema::{inbound_messages, media, media_chunks, media_links, media_uploads};
 use portal_types::TenantId;
 use uuid::Uuid;
 
+use super::tenant_of;
 use crate::domain::media::MediaKind;
-
-/// Finds what may be forgotten.
-pub(crate) const SWEEPER: Scope = Scope::CrossTenant(CrossTenantPath::DeliverySweeper);
 
 const ARRIVING: &str = "arriving";
 const READY: &str = "ready";
@@ -62,10 +60,6 @@ pub(crate) struct Whole {
     pub(crate) sha256: Vec<u8>,
     /// How many pieces there must be.
     pub(crate) chunks: i64,
-}
-
-fn tenant_of(tx: &Tx<'_>) -> String {
-    tx.tenant().map(ToString::to_string).unwrap_or_default()
 }
 
 fn lock_tenant(tx: &mut Tx<'_>) -> Result<(), DbError> {

@@ -6,7 +6,7 @@ use portal_db::{DbError, Tx};
 use portal_db_schema::schema::messages;
 use uuid::Uuid;
 
-use super::messages::MessageRow;
+use super::{messages::MessageRow, tenant_of};
 use crate::domain::{
     MessageStatus,
     dead_letter::{LetterFilter, LetterState},
@@ -33,7 +33,7 @@ type Query = messages::BoxedQuery<'static, Pg>;
 
 /// The tenant's messages between two moments.
 fn between(tx: &Tx<'_>, since: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> Query {
-    let tenant = tx.tenant().map(ToString::to_string).unwrap_or_default();
+    let tenant = tenant_of(tx);
     let mut query = messages::table
         .filter(messages::tenant_id.eq(tenant))
         .into_boxed();

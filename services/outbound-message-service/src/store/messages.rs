@@ -25,7 +25,6 @@ pub(crate) struct MessageRow {
     pub(crate) status: String,
     pub(crate) wamid: Option<String>,
     pub(crate) attempts: i32,
-    pub(crate) retries: i32,
     pub(crate) next_attempt_at: Option<DateTime<Utc>>,
     pub(crate) lease_until: Option<DateTime<Utc>>,
     pub(crate) error: Option<serde_json::Value>,
@@ -139,25 +138,13 @@ impl NewStatusEvent {
     }
 }
 
-/// Keeps what was said; false when the same was said before.
-pub(crate) fn insert_status_event(
-    tx: &mut Tx<'_>,
-    event: &NewStatusEvent,
-) -> Result<bool, DbError> {
-    let rows = diesel::insert_into(message_status_events::table)
+/// Keeps what was said; what was said before is kept once.
+pub(crate) fn insert_status_event(tx: &mut Tx<'_>, event: &NewStatusEvent) -> Result<(), DbError> {
+    diesel::insert_into(message_status_events::table)
         .values(event)
         .on_conflict_do_nothing()
         .execute(tx.conn())?;
-    Ok(rows == 1)
-}
-
-/// Whether a webhook said that the message failed.
-pub(crate) fn was_failed_by_meta(tx: &mut Tx<'_>, message_id: Uuid) -> Result<bool, DbError> {
-    let failures = message_status_events::table
-        .filter(message_status_events::message_id.eq(message_id))
-        .filter(message_status_events::status.eq(MessageStatus::Failed.as_str()))
-        .filter(message_status_events::source.eq(Source::Webhook.as_str()));
-    Ok(diesel::select(diesel::dsl::exists(failures)).get_result(tx.conn())?)
+    Ok(())
 }
 
 /// A message of the transaction's tenant.

@@ -1,6 +1,18 @@
 //! SQL, and only SQL. Every function runs in the transaction that it is given; those that look
 //! across tenants end in `_any_tenant`.
 
+/// SQL: whether the customer service window of a contact (`contact_windows w`) with a number
+/// (`sending_numbers n`) is known to be closed.
+///
+/// Windows are counted by Meta's clock and ours, so five minutes are let pass. A number that has not
+/// been tracked for the length of a window may have heard of the contact before.
+macro_rules! window_is_closed {
+    () => {
+        "CASE WHEN w.expires_at IS NULL THEN n.tracked_since < now() - interval '24 hours' \
+             ELSE w.expires_at < now() - interval '5 minutes' END"
+    };
+}
+
 pub(crate) mod acceptance;
 pub(crate) mod amendments;
 pub(crate) mod contacts;

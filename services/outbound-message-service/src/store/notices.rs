@@ -7,6 +7,8 @@ use portal_db_schema::schema::{account_notices, sending_numbers};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::tenant_of;
+
 /// Something to be kept.
 #[derive(Insertable)]
 #[diesel(table_name = account_notices)]
@@ -37,7 +39,7 @@ pub(crate) fn note_limit(
     phone_number_id: &str,
     limit: Option<&str>,
 ) -> Result<(Option<String>, Option<String>), DbError> {
-    let tenant_id = tx.tenant().map(ToString::to_string).unwrap_or_default();
+    let tenant_id = tenant_of(tx);
     let before: Option<(Option<String>, Option<String>)> = sending_numbers::table
         .find((&tenant_id, phone_number_id))
         .select((

@@ -13,9 +13,9 @@ pub(crate) struct Outlook {
     /// When the contact's customer service window ends or ended.
     #[diesel(sql_type = sql_types::Nullable<sql_types::Timestamptz>)]
     pub(crate) window_expires_at: Option<DateTime<Utc>>,
-    /// Whether the number was tracked for the length of a window, so that no window is a closed one.
+    /// Whether that window is known to be closed.
     #[diesel(sql_type = sql_types::Bool)]
-    pub(crate) is_tracked: bool,
+    pub(crate) window_is_closed: bool,
     /// Messages a second that Meta lets the number send, if it said so.
     #[diesel(sql_type = sql_types::Nullable<sql_types::Integer>)]
     pub(crate) messages_per_second: Option<i32>,
@@ -25,9 +25,6 @@ pub(crate) struct Outlook {
     /// Messages of the number that wait to be sent.
     #[diesel(sql_type = sql_types::BigInt)]
     pub(crate) waiting: i64,
-    /// The database's time.
-    #[diesel(sql_type = sql_types::Timestamptz)]
-    pub(crate) now: DateTime<Utc>,
 }
 
 /// What is known of a number of the transaction's tenant, and of a contact in the form of a
@@ -37,18 +34,18 @@ pub(crate) fn find_outlook(
     phone_number_id: &str,
     contact: &str,
 ) -> Result<Option<Outlook>, DbError> {
-    Ok(diesel::sql_query(
-        "SELECT w.expires_at AS window_expires_at, \
-             coalesce(n.tracked_since < now() - interval '24 hours', false) AS is_tracked, \
-             n.messages_per_second, h.reason AS hold, now() AS now, \
+    Ok(diesel::sql_query(concat!(
+        "SELECT w.expires_at AS window_expires_at, coalesce(",
+        window_is_closed!(),
+        ", false) AS window_is_closed, n.messages_per_second, h.reason AS hold, \
              (SELECT count(*) FROM (SELECT FROM messages m WHERE m.tenant_id = app_tenant_id() \
                  AND m.phone_number_id = $1 AND m.status IN ('accepted', 'sending', 'retry_wait') \
                  LIMIT $3) q) AS waiting \
          FROM (SELECT $1 AS phone_number_id, $2 AS contact) a \
          LEFT JOIN contact_windows w USING (phone_number_id, contact) \
          LEFT JOIN sending_numbers n USING (phone_number_id) \
-         LEFT JOIN sending_holds h USING (phone_number_id)",
-    )
+         LEFT JOIN sending_holds h USING (phone_number_id)"
+    ))
     .bind::<sql_types::Text, _>(phone_number_id)
     .bind::<sql_types::Text, _>(contact)
     .bind::<sql_types::Integer, _>(COUNTED)

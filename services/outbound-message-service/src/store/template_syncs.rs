@@ -6,7 +6,7 @@ use portal_db::{CrossTenantPath, DbError, Scope, Tx};
 use portal_db_schema::schema::template_syncs as syncs;
 use portal_types::TenantId;
 
-use super::delivery::database_now;
+use super::{delivery::database_now, tenant_of};
 
 /// The path that finds accounts whose templates or token are to be looked at.
 pub(crate) const SCHEDULER: Scope = Scope::CrossTenant(CrossTenantPath::AccountScheduler);
@@ -96,7 +96,7 @@ pub(crate) fn find_version(tx: &mut Tx<'_>, waba_id: &str) -> Result<Option<i64>
 }
 
 fn ensure(tx: &mut Tx<'_>, waba_id: &str) -> Result<(), DbError> {
-    let tenant_id = tx.tenant().map(ToString::to_string).unwrap_or_default();
+    let tenant_id = tenant_of(tx);
     diesel::insert_into(syncs::table)
         .values((syncs::tenant_id.eq(tenant_id), syncs::waba_id.eq(waba_id)))
         .on_conflict_do_nothing()

@@ -5,7 +5,7 @@ use diesel::{prelude::*, sql_types};
 use portal_db::{DbError, Tx};
 use portal_db_schema::schema::token_checks as checks;
 
-use super::{delivery::database_now, template_syncs::AccountRow};
+use super::{delivery::database_now, template_syncs::AccountRow, tenant_of};
 
 /// What is known of a token.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -54,7 +54,7 @@ pub(crate) fn claim(
 }
 
 fn ensure(tx: &mut Tx<'_>, waba_id: &str) -> Result<(), DbError> {
-    let tenant_id = tx.tenant().map(ToString::to_string).unwrap_or_default();
+    let tenant_id = tenant_of(tx);
     diesel::insert_into(checks::table)
         .values((checks::tenant_id.eq(tenant_id), checks::waba_id.eq(waba_id)))
         .on_conflict_do_nothing()

@@ -6,6 +6,8 @@ use portal_db::{DbError, Tx};
 use portal_db_schema::schema::outbox_events;
 use uuid::Uuid;
 
+use super::tenant_of;
+
 /// Something that was to be published about a message.
 #[derive(Queryable)]
 pub(crate) struct OutboxRow {
@@ -17,7 +19,7 @@ pub(crate) struct OutboxRow {
 
 /// What the outbox holds about the message, in the order of commits.
 pub(crate) fn list_outbox(tx: &mut Tx<'_>, message_id: Uuid) -> Result<Vec<OutboxRow>, DbError> {
-    let tenant = tx.tenant().map(ToString::to_string).unwrap_or_default();
+    let tenant = tenant_of(tx);
     Ok(outbox_events::table
         .filter(
             outbox_events::tenant_id

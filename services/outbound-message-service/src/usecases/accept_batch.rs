@@ -14,7 +14,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use opentelemetry::metrics::Histogram;
 use portal_db::{Db, DbError, Tx, outbox, outbox::NewOutboxEvent};
-use portal_events::{EventContext, RelayWaker, outbox_work};
+use portal_events::RelayWaker;
 use portal_types::TenantId;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use crate::{
-    events::{DELIVER, SOURCE},
+    events::hint,
     store::acceptance::{self, ACCEPTOR, NewKey, NewMessage},
 };
 
@@ -44,24 +44,6 @@ impl Row {
     /// Whether it goes by the key of the whole request that it came with.
     pub(crate) fn has_key_of_request(&self) -> bool {
         self.request_key().is_some()
-    }
-
-    /// Tells workers that its number has something to send.
-    fn hint(&self) -> NewOutboxEvent {
-        let number = &self.message.phone_number_id;
-        let work = serde_json::json!({ "tenant_id": self.tenant, "phone_number_id": number });
-        let context = EventContext {
-            traceparent: self.message.traceparent.clone(),
-            request_id: None,
-        };
-        outbox_work(
-            SOURCE,
-            &self.tenant,
-            &context,
-            DELIVER,
-            number.clone(),
-            work,
-        )
     }
 
     fn request_key(&self) -> Option<(&str, &str)> {
@@ -446,7 +428,10 @@ impl<'a> Transaction<'a> {
             .iter()
             .filter(|row| row.message.send_at.is_none())
             .filter(|row| numbers.insert((&row.tenant, row.message.phone_number_id.as_str())))
-            .map(|row| row.hint())
+            .map(|row| {
+                let traceparent = row.message.traceparent.clone();
+                hint(&row.tenant, &row.message.phone_number_id, traceparent)
+            })
             .collect();
         let told: Vec<_> = events.chain(&hints).collect();
         outbox::append(tx, &told)?;

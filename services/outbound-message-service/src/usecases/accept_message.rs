@@ -14,7 +14,6 @@ use portal_events::{
 use portal_service_kit::FieldErrors;
 use portal_tenant_client::TenantClientError;
 use portal_types::{ConversationId, MessageId, TenantId};
-use portal_whatsapp::Content;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -316,8 +315,7 @@ impl Acceptor {
             .map(|idempotency| self.new_key(&tenant, idempotency, &answer, now))
             .transpose()?;
         // A scheduled message is looked at when it is due, and what is passed through is Meta's matter.
-        let needs_window = draft.send_at.is_none()
-            && !matches!(draft.content, Content::Template(_) | Content::Raw(_));
+        let needs_window = draft.send_at.is_none() && draft.is_free_form();
         let message = NewMessage {
             message_id: message_id.as_uuid(),
             tenant_id: tenant.to_string(),

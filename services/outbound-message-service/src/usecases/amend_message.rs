@@ -19,7 +19,7 @@ use crate::{
     events::SOURCE,
     store::{
         amendments::{self, Amendment},
-        delivery::{self, StateChange},
+        delivery,
         messages::{self, MessageRow, NewStatusEvent},
     },
     usecases::{dispatch::DispatchWaker, requeue::requeue},
@@ -140,11 +140,7 @@ fn cancel(tx: &mut Tx<'_>, request: &Request) -> Result<String, AmendError> {
         tx,
         &NewStatusEvent::change(&message, Canceled, Source::Api, at),
     )?;
-    let change = StateChange {
-        status: Some(Canceled),
-        ..StateChange::default()
-    };
-    delivery::update_state(tx, &message, &change)?;
+    delivery::move_to(tx, &message, Canceled, None)?;
     let event = MessageCanceled {
         message_id: request.message_id,
         tenant_id: request.tenant.clone(),

@@ -17,7 +17,7 @@ use crate::{
     domain::{MessageStatus, Source},
     events::SOURCE,
     store::{
-        delivery::{self, StateChange},
+        delivery,
         messages::{self, MessageRow, NewStatusEvent},
     },
 };
@@ -34,53 +34,34 @@ pub(crate) struct Report {
     pub(crate) error: Option<MessageError>,
 }
 
-/// Keeps the report and moves the message if the report is news; `message` must be locked.
-/// Answers whether the message moved.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "every caller makes it for this call"
-)]
-pub(crate) fn report(
+/// Ends a message that Meta has not: by a rule of ours, not by Meta's word. `message` must be locked
+/// and not settled yet.
+pub(crate) fn fail(
     tx: &mut Tx<'_>,
     message: &MessageRow,
-    report: Report,
-) -> Result<bool, DbError> {
-    let mut moved = message.status()?.after_report(report.status).is_some();
-    if moved && message.status()? == MessageStatus::Failed {
-        // A webhook that came before Meta's own answer knows more than the answer.
-        moved = report.status != MessageStatus::Sent
-            || !messages::was_failed_by_meta(tx, message.message_id)?;
-    }
-    let error_json = to_json(report.error.as_ref())?;
-    let is_new = messages::insert_status_event(
+    at: DateTime<Utc>,
+    error: MessageError,
+) -> Result<(), DbError> {
+    let report = Report {
+        status: MessageStatus::Failed,
+        source: Source::Policy,
+        at,
+        wamid: None,
+        pricing: None,
+        error: Some(error),
+    };
+    let error = to_json(report.error.as_ref())?;
+    messages::insert_status_event(
         tx,
         &NewStatusEvent {
-            changed_status: moved,
-            wamid: report.wamid.clone(),
-            error: error_json.clone(),
-            pricing: report.pricing.clone(),
-            ..NewStatusEvent::change(message, report.status, report.source, report.at)
+            wamid: None,
+            error: error.clone(),
+            ..NewStatusEvent::change(message, report.status, report.source, at)
         },
     )?;
-    if !is_new && !moved {
-        return Ok(false);
-    }
-    delivery::update_state(
-        tx,
-        message,
-        &StateChange {
-            status: moved.then_some(report.status),
-            wamid: report.wamid.clone(),
-            next_attempt_at: None,
-            counts_retry: false,
-            error: error_json,
-            pricing: report.pricing.clone(),
-        },
-    )?;
-    if moved && let Some(event) = announcement(message, &report)? {
-        outbox::append(tx, &[event])?;
-    }
-    Ok(moved)
+    delivery::move_to(tx, message, report.status, error.as_ref())?;
+    let event = announcement(message, &report)?;
+    outbox::append(tx, event.as_slice())
 }
 
 /// What is told of a message that moved, if it is told of at all.
@@ -197,11 +178,7 @@ pub(crate) fn mark_unknown(tx: &mut Tx<'_>, message: &MessageRow) -> Result<(), 
         tx,
         &NewStatusEvent::change(message, MessageStatus::Unknown, Source::Policy, at),
     )?;
-    let change = StateChange {
-        status: Some(MessageStatus::Unknown),
-        ..StateChange::default()
-    };
-    delivery::update_state(tx, message, &change)
+    delivery::move_to(tx, message, MessageStatus::Unknown, None)
 }
 
 /// The error as the message's row and history keep it.

@@ -17,8 +17,6 @@ use crate::{
 
 /// What Meta lets a number send a second unless it says otherwise.
 const DEFAULT_RATE: f64 = 80.0;
-/// Windows are counted by Meta's clock and ours; so much may lie between them.
-const CLOCK_TOLERANCE: chrono::Duration = chrono::Duration::minutes(5);
 
 /// What would come of a message.
 #[derive(Debug, Serialize, ToSchema)]
@@ -107,7 +105,7 @@ impl DryRun {
             .ok_or(DbError::NotFound)?;
         let window = window_of(&outlook);
         let mut warnings = Vec::new();
-        let is_free_form = !matches!(draft.content, Content::Template(_) | Content::Raw(_));
+        let is_free_form = draft.is_free_form();
         if is_free_form && draft.send_at.is_none() && window.state == "closed" {
             if self.preflight.policies.of(tenant).await?.window_policy == WindowPolicy::Enforce {
                 errors.push(AcceptError::WindowClosed(ClosedWindow {
@@ -164,9 +162,8 @@ impl DryRun {
 
 fn window_of(outlook: &Outlook) -> WindowPreview {
     let state = match outlook.window_expires_at {
-        Some(end) if end < outlook.now - CLOCK_TOLERANCE => "closed",
+        _ if outlook.window_is_closed => "closed",
         Some(_) => "open",
-        None if outlook.is_tracked => "closed",
         None => "unknown",
     };
     WindowPreview {

@@ -4,12 +4,11 @@ use portal_db::{
     DbError, Tx,
     audit::{Actor, AuditEntry, Outcome},
     outbox,
-    requeue::{Requeue, Requeued, requeue_failed},
+    requeue::{Requeue, requeue_failed},
 };
-use portal_events::{EventContext, outbox_work};
 use uuid::Uuid;
 
-use crate::events::{DELIVER, SOURCE};
+use crate::events::{SOURCE, hint};
 
 /// Who decides, for the audit log.
 #[derive(Debug, Clone)]
@@ -46,24 +45,9 @@ pub(crate) fn requeue(
 ) -> Result<Requeue, DbError> {
     let done = requeue_failed(tx, id, accept_duplicate)?;
     if let Requeue::Back(back) = &done {
-        hint(tx, back)?;
+        let tenant = tx.own_tenant()?;
+        let hint = hint(&tenant, &back.phone_number_id, back.traceparent.clone());
+        outbox::append(tx, &[hint])?;
     }
     Ok(done)
-}
-
-fn hint(tx: &mut Tx<'_>, back: &Requeued) -> Result<(), DbError> {
-    let tenant = tx
-        .tenant()
-        .cloned()
-        .ok_or_else(|| DbError::Corrupt("a transaction without tenant".to_owned()))?;
-    let work = serde_json::json!({
-        "tenant_id": tenant, "phone_number_id": back.phone_number_id,
-    });
-    let context = EventContext {
-        traceparent: back.traceparent.clone(),
-        request_id: None,
-    };
-    let subject = back.phone_number_id.clone();
-    let row = outbox_work(SOURCE, &tenant, &context, DELIVER, subject, work);
-    outbox::append(tx, &[row])
 }

@@ -7,7 +7,7 @@ use portal_events::{RelayWaker, catalogue::MessageError};
 use portal_types::TenantId;
 
 use crate::{
-    domain::{MessageStatus, Source},
+    domain::MessageStatus,
     store::{
         amendments::{self, Released},
         delivery::{self, AttemptOutcome},
@@ -15,10 +15,7 @@ use crate::{
         messages::{self, MessageRow},
         sweep::{self, DueMessage, SWEEPER, Waiting},
     },
-    usecases::{
-        change_state::{self, Report},
-        dispatch::DispatchWaker,
-    },
+    usecases::{change_state, dispatch::DispatchWaker},
 };
 
 const BATCH: i64 = 500;
@@ -91,7 +88,7 @@ impl Sweeper {
                 MessageStatus::Accepted | MessageStatus::RetryWait
             );
             if waits && row.expires_at <= at {
-                change_state::report(tx, row, expired_report(at))?;
+                change_state::fail(tx, row, at, too_late())?;
             }
             Ok(())
         })
@@ -202,10 +199,9 @@ fn settle(tx: &mut Tx<'_>, row: &MessageRow, at: DateTime<Utc>) -> Result<(), Db
     }
     // Twice at the most: a third message would not make the first two less likely.
     if row.expires_at > at && !row.possible_duplicate && amendments::wants_at_least_once(tx)? {
-        let left = (row.expires_at - at).to_std().unwrap_or_default();
-        return amendments::send_again(tx, row, left, true);
+        return amendments::send_again(tx, row);
     }
-    change_state::report(tx, row, undetermined(at)).map(drop)
+    change_state::fail(tx, row, at, undetermined())
 }
 
 fn release_scheduled(tx: &mut Tx<'_>) -> Result<Vec<Released>, DbError> {
@@ -214,51 +210,41 @@ fn release_scheduled(tx: &mut Tx<'_>) -> Result<Vec<Released>, DbError> {
         if let Some(row) = messages::lock(tx, id)?
             && row.status()? == MessageStatus::Scheduled
         {
-            change_state::report(tx, &row, outside_window(at))?;
+            change_state::fail(tx, &row, at, outside_window())?;
         }
     }
     amendments::release_scheduled(tx, BATCH)
 }
 
-fn outside_window(at: DateTime<Utc>) -> Report {
-    policy_failure(
-        at,
+fn outside_window() -> MessageError {
+    policy_error(
         "window_closed",
         "The customer service window had closed before the message was due",
         Some("Outside the window only templates arrive."),
     )
 }
 
-fn policy_failure(at: DateTime<Utc>, class: &str, title: &str, details: Option<&str>) -> Report {
-    Report {
-        status: MessageStatus::Failed,
-        source: Source::Policy,
-        at,
-        wamid: None,
-        pricing: None,
-        error: Some(MessageError {
-            code: None,
-            title: title.to_owned(),
-            details: details.map(str::to_owned),
-            class: class.to_owned(),
-        }),
-    }
-}
-
-fn expired_report(at: DateTime<Utc>) -> Report {
-    policy_failure(
-        at,
+fn too_late() -> MessageError {
+    policy_error(
         "expired",
         "The message could not be sent within its time to live",
         None,
     )
 }
 
-fn undetermined(at: DateTime<Utc>) -> Report {
-    policy_failure(
-        at,
+fn undetermined() -> MessageError {
+    policy_error(
         "undetermined",
         "Meta's answer was lost and no webhook told the outcome",
         Some("The message may have arrived. Ask the recipient before it is sent again."),
     )
+}
+
+fn policy_error(class: &str, title: &str, details: Option<&str>) -> MessageError {
+    MessageError {
+        code: None,
+        title: title.to_owned(),
+        details: details.map(str::to_owned),
+        class: class.to_owned(),
+    }
 }

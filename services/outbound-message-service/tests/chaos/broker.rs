@@ -2,20 +2,12 @@
 
 use portal_test_harness::{PrivateRabbit, eventually};
 
-use crate::{
-    generator::Load,
-    stage::{Setup, Stage},
-    world::Servers,
-};
+use crate::{generator::Load, stage::Stage, world::Servers};
 
 async fn on(rabbit: &PrivateRabbit) -> Stage {
-    let servers = Servers {
+    Stage::on(Servers {
         amqp_url: rabbit.url(),
         ..Servers::shared()
-    };
-    Stage::start(Setup {
-        servers,
-        ..Setup::default()
     })
     .await
 }

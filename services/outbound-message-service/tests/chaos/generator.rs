@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::Instant};
 use uuid::Uuid;
 
-use crate::{checker::Wish, stage::Tenant};
+use crate::{checker::Wish, stage::Tenant, world::reqwest_client};
 
 /// How much is sent.
 #[derive(Debug, Clone, Copy)]
@@ -88,7 +88,7 @@ impl Generator {
                     tenant: tenant.clone(),
                     recipient: format!("+1{number:04}{ending}"),
                     random: StdRng::seed_from_u64(seed.wrapping_add(number as u64)),
-                    http: client(),
+                    http: reqwest_client(),
                     accepted: Arc::clone(&accepted),
                     server_errors: Arc::clone(&server_errors),
                     enough: Arc::clone(&enough),
@@ -219,12 +219,4 @@ async fn read(answer: reqwest::Response) -> Answer {
 
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
-}
-
-#[expect(clippy::disallowed_methods, reason = "a plain client, as callers have")]
-fn client() -> reqwest::Client {
-    reqwest::Client::builder()
-        .timeout(Duration::from_secs(10))
-        .build()
-        .unwrap()
 }

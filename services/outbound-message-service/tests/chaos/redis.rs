@@ -2,20 +2,12 @@
 
 use portal_test_harness::PrivateRedis;
 
-use crate::{
-    generator::Load,
-    stage::{Setup, Stage},
-    world::Servers,
-};
+use crate::{generator::Load, stage::Stage, world::Servers};
 
 async fn on(redis: &PrivateRedis) -> Stage {
-    let servers = Servers {
+    Stage::on(Servers {
         redis_url: redis.operator_url(),
         ..Servers::shared()
-    };
-    Stage::start(Setup {
-        servers,
-        ..Setup::default()
     })
     .await
 }

@@ -82,6 +82,15 @@ impl Drop for Replica {
 }
 
 impl Stage {
+    /// As [`Stage::start`], on servers of the case's own and else as usual.
+    pub(crate) async fn on(servers: Servers) -> Self {
+        Self::start(Setup {
+            servers,
+            ..Setup::default()
+        })
+        .await
+    }
+
     /// Everything runs, and nobody sends yet.
     pub(crate) async fn start(setup: Setup) -> Self {
         let mut settings = vec![

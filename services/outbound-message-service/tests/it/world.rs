@@ -282,7 +282,7 @@ impl Drop for World {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a plain client, as callers have")]
-fn reqwest_client() -> reqwest::Client {
+pub(crate) fn reqwest_client() -> reqwest::Client {
     reqwest::Client::builder()
         .timeout(Duration::from_secs(10))
         .build()

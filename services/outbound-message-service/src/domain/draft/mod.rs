@@ -37,6 +37,11 @@ impl Draft {
     pub(crate) fn is_raw(&self) -> bool {
         matches!(self.content, Content::Raw(_))
     }
+
+    /// Whether it may leave within the customer service window only, as far as is known here.
+    pub(crate) fn is_free_form(&self) -> bool {
+        !matches!(self.content, Content::Template(_) | Content::Raw(_))
+    }
 }
 
 /// How urgent a message is.

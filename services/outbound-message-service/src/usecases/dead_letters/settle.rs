@@ -92,10 +92,7 @@ fn give_back(tx: &mut Tx<'_>, letter: &LetterRow) -> Result<Replayed, LetterErro
     }
     let body =
         serde_json::from_slice(&letter.body).map_err(|_unreadable| LetterError::NotReplayable)?;
-    let tenant = tx
-        .tenant()
-        .cloned()
-        .ok_or_else(|| DbError::Corrupt("a transaction without tenant".to_owned()))?;
+    let tenant = tx.own_tenant()?;
     let context = EventContext {
         traceparent: letter.traceparent.clone(),
         request_id: None,

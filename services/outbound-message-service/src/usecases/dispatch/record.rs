@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::{Desk, send::Attempt};
 use crate::{
     domain::{
-        MessageStatus, Source,
+        MessageStatus, Source, Standing,
         retry_policy::{self, HoldReason, Tries, Verdict},
     },
     events::produced,
@@ -316,13 +316,12 @@ impl Sheet {
             self.duplicates += 1;
             tracing::error!(message.id = %message.message_id, "Meta gave a second wamid: the message was sent twice");
         }
-        // A webhook that told of a failure was faster than Meta's own answer.
-        let failed = message.status()? == MessageStatus::Failed && message.wamid.is_some();
-        let moves = !failed
-            && message
-                .status()?
-                .after_report(MessageStatus::Sent)
-                .is_some();
+        let standing = Standing {
+            status: message.status()?,
+            // A webhook that told of a failure was faster than Meta's own answer.
+            failed_by_meta: message.wamid.is_some(),
+        };
+        let moves = standing.after(MessageStatus::Sent).is_some();
         let report = Report {
             status: MessageStatus::Sent,
             source: Source::Graph,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::Utc;
 use portal_db::{Db, DbError};
 
-use crate::store::media;
+use crate::store::{media, sweep::SWEEPER};
 
 const BATCH: i64 = 200;
 
@@ -20,7 +20,7 @@ pub(crate) async fn forget_unused(
     // Twice: its request may just be ending.
     let begun_before = Utc::now() - arrival * 2;
     let unused = db
-        .read("media.list_unused", media::SWEEPER, move |tx| {
+        .read("media.list_unused", SWEEPER, move |tx| {
             media::list_unused_any_tenant(tx, unused_since, begun_before, BATCH)
         })
         .await?;

@@ -12,7 +12,6 @@ use portal_whatsapp::webhook::{AccountChange, TemplateUpdate};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::statuses::tenant;
 use crate::{
     domain::retry_policy::HoldReason,
     events::SOURCE,
@@ -51,7 +50,7 @@ pub(super) struct Notice {
 
 /// Keeps the notice, and follows it unless it was told before.
 pub(super) fn follow(tx: &mut Tx<'_>, notice: &Notice) -> Result<bool, DbError> {
-    let tenant_id = tenant(tx)?;
+    let tenant_id = tx.own_tenant()?;
     let at = notice.occurred_at.unwrap_or(notice.received_at);
     let is_new = notices::insert(
         tx,
@@ -128,7 +127,7 @@ fn change_limit(
         return Ok(());
     };
     let event = TenantWhatsappQualityChanged {
-        tenant_id: tenant(tx)?,
+        tenant_id: tx.own_tenant()?,
         phone_number_id: phone_number_id.to_owned(),
         quality,
         limit: Some(limit.to_owned()),
@@ -146,7 +145,7 @@ fn tell<E: EventData>(
         traceparent: notice.traceparent.clone(),
         request_id: None,
     };
-    let row = outbox_event(SOURCE, &tenant(tx)?, &context, at, event)?;
+    let row = outbox_event(SOURCE, &tx.own_tenant()?, &context, at, event)?;
     outbox::append(tx, &[row])
 }
 

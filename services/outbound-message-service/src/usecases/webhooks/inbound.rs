@@ -13,7 +13,6 @@ use portal_types::{ConversationId, TenantId};
 use portal_whatsapp::webhook::{InboundMessage, Person, Preference};
 use uuid::Uuid;
 
-use super::statuses::tenant;
 use crate::{
     domain::conversation::conversation_of,
     events::SOURCE,
@@ -71,7 +70,7 @@ pub(super) fn receive(
     if arrivals.is_empty() {
         return Ok(0);
     }
-    let tenant = tenant(tx)?;
+    let tenant = tx.own_tenant()?;
     let mut arrivals: Vec<&Arrival> = arrivals.iter().collect();
     // One order for all, so that two that keep the same messages at once wait for each other only.
     arrivals.sort_by(|a, b| {
@@ -129,7 +128,7 @@ pub(super) fn answer_calls(tx: &mut Tx<'_>, calls: &[Call]) -> Result<(), DbErro
 
 /// Notes what contacts chose, and tells of what is news.
 pub(super) fn note_choices(tx: &mut Tx<'_>, choices: &[Choice]) -> Result<(), DbError> {
-    let tenant_id = tenant(tx)?;
+    let tenant_id = tx.own_tenant()?;
     let mut events = Vec::new();
     for Choice { preference, at } in choices {
         let Preference {

@@ -110,7 +110,7 @@ pub(super) fn is_understood(status: &Status) -> bool {
 
 /// Keeps the reports and moves their messages, in one transaction of the tenant.
 pub(super) fn apply(tx: &mut Tx<'_>, reports: &[Evidence]) -> Result<Applied, DbError> {
-    let tenant = tenant(tx)?;
+    let tenant = tx.own_tenant()?;
     let mut by_message: BTreeMap<Uuid, Vec<&Evidence>> = BTreeMap::new();
     for report in reports {
         by_message
@@ -416,10 +416,4 @@ fn note_seen(tx: &mut Tx<'_>, tenant: &TenantId, reports: &[Evidence]) -> Result
     let aliases: Vec<NewAlias> = aliases.into_values().collect();
     contacts::insert_aliases(tx, &aliases)?;
     contacts::note_numbers(tx, &seen)
-}
-
-pub(super) fn tenant(tx: &Tx<'_>) -> Result<TenantId, DbError> {
-    tx.tenant()
-        .cloned()
-        .ok_or_else(|| DbError::Corrupt("a transaction without tenant".to_owned()))
 }
