@@ -1,36 +1,33 @@
-//! The composition root: builds everything from settings and runs it.
+//! What several parts of the service share, and how they are put together.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use actix_web::web;
 use anyhow::Context as _;
 use opentelemetry::metrics::Counter;
 use portal_auth::{
     Authenticator, CallerLimits, JwksClient, JwksOptions, KeySource, Revocations, Verifier,
 };
 use portal_db::Db;
-use portal_events::{Consumers, Relay};
-use portal_foundation::{Backing, SessionRows, run_to_end, spawn_loop, wait_for_schema};
+use portal_events::Consumers;
+use portal_foundation::{Backing, SessionRows};
 use portal_service_kit::{
-    http::{AddressLimits, BodyLimit},
+    http::BodyLimit,
     http_client::{self, ClientOptions, guarded::GuardedClient},
-    lifecycle::{Shutdown, Tasks},
-    server::{Server, ServerOptions},
-    telemetry::{self, Telemetry},
+    lifecycle::Shutdown,
 };
 use portal_tenant_client::{CachePolicy, ForgetTenant, TenantClient, change_queue};
 use portal_whatsapp::{GraphClient, callback::CallbackKey};
 use tokio::sync::Notify;
 
+use super::{SERVICE, workers::Workers};
 use crate::{
-    config::{MediaSection, Settings},
+    config::Settings,
     events::{
         SOURCE,
         commands::{SendCommands, command_queue},
         consumers::{self, DeliverHints, ResumeTenant},
     },
     jobs::{self, BacklogCensus},
-    routes,
     state::{AppState, WebhookDoor},
     usecases::{
         accept_batch::{BatchLimits, BatchQueue, BatchWriter},
@@ -59,7 +56,6 @@ use crate::{
     },
 };
 
-const SERVICE: &str = "outbound-message-service";
 /// Commands that are carried out at the same time; they are committed together.
 const COMMANDS_AT_ONCE: u16 = 16;
 const CALLBACK_KEY_LABEL: &str = "outbound-message-service/biz_opaque_callback_data/v1";
@@ -70,171 +66,9 @@ const HINTS_AT_ONCE: u16 = 16;
 /// Access tokens live for minutes; the list of revoked ones need not reach further back.
 const TOKEN_LIFETIME: Duration = Duration::from_mins(15);
 
-/// The service, bound to its port and ready to run.
-pub struct App {
-    server: Server,
-    addr: SocketAddr,
-    workers: Workers,
-    writer: BatchWriter,
-    shutdown: Shutdown,
-    telemetry: Telemetry,
-    grace: Duration,
-}
-
-/// Everything that runs beside the HTTP server.
-struct Workers {
-    db: Db,
-    relay: Relay,
-    consumers: Consumers,
-    dispatcher: Option<Dispatcher>,
-    sweeper: Option<Sweeper>,
-    sweep_now: Arc<Notify>,
-    checker: Option<NumberChecker>,
-    check_now: Arc<Notify>,
-    applier: Option<WebhookApplier>,
-    media: MediaSection,
-    appliers: u16,
-    webhook_arrived: Arc<Notify>,
-    accounts: Option<jobs::accounts::AccountJobs>,
-    census: BacklogCensus,
-}
-
-impl App {
-    /// Builds the service and binds its port. Reaches for nothing: database, broker, Redis and
-    /// tenant-service may come later.
-    pub fn build(settings: &Settings, shutdown: Shutdown) -> anyhow::Result<Self> {
-        let telemetry = telemetry::init(SERVICE, &settings.telemetry)?;
-        let parts = Parts::build(settings)?;
-        let authenticator = web::Data::new(parts.authenticator(settings));
-        let health = parts
-            .backing
-            .health(env!("CARGO_PKG_VERSION"), &shutdown)
-            .build();
-        let (queue, writer) = parts.batches(settings);
-        let acceptor = parts.acceptor(settings, queue);
-        let state = web::Data::new(parts.state(settings, acceptor.clone()));
-        let options = ServerOptions {
-            http: settings.http.clone(),
-            health,
-            telemetry: telemetry.clone(),
-            openapi: Some(routes::document()),
-            limits: Some(AddressLimits::new(
-                parts.backing.limiter.clone(),
-                &settings.limits,
-            )),
-        };
-        let server = Server::bind(&settings.http.bind, &options, move |config| {
-            config
-                .app_data(state.clone())
-                .app_data(authenticator.clone());
-            routes::mount(config);
-        })
-        .with_context(|| format!("cannot listen on {} (http.bind)", settings.http.bind))?;
-        Ok(Self {
-            addr: server.addr(),
-            server,
-            workers: parts.workers(settings, acceptor, &shutdown),
-            writer,
-            shutdown,
-            telemetry,
-            grace: settings.http.shutdown_grace() + settings.graph_timeout(),
-        })
-    }
-
-    /// The address of the API.
-    pub const fn addr(&self) -> SocketAddr {
-        self.addr
-    }
-
-    /// Runs until the order to stop, then finishes what is in hand.
-    pub async fn run_until_stopped(self) -> anyhow::Result<()> {
-        let tasks = Tasks::new(self.shutdown.clone());
-        let stop = self.shutdown.soft();
-        let server = self.server;
-        tasks.spawn("http", {
-            let stop = stop.clone();
-            async move { Ok(server.run(stop).await?) }
-        });
-        // It ends by itself, after the last request.
-        let writer = self.writer;
-        tasks.spawn("acceptance", async move {
-            writer.run().await;
-            Ok(())
-        });
-        let workers = self.workers;
-        let inner = tasks.clone();
-        let shutdown = self.shutdown.clone();
-        tasks.spawn("workers", async move {
-            let stop = shutdown.soft();
-            if wait_for_schema(&workers.db, &stop).await {
-                workers.start(&inner, &shutdown);
-            }
-            stop.cancelled().await;
-            Ok(())
-        });
-        run_to_end(tasks, self.grace, self.telemetry).await
-    }
-}
-
-impl Workers {
-    fn start(self, tasks: &Tasks, shutdown: &Shutdown) {
-        let stop = shutdown.soft();
-        spawn_loop(tasks, "relay", self.relay.run(stop.clone()));
-        spawn_loop(
-            tasks,
-            "dead letters",
-            jobs::tidy_dead_letters(self.db.clone(), stop.clone()),
-        );
-        spawn_loop(tasks, "consumers", self.consumers.run(stop.clone()));
-        spawn_loop(
-            tasks,
-            "backlog",
-            jobs::count_backlog(self.census, stop.clone()),
-        );
-        if let Some(dispatcher) = self.dispatcher {
-            spawn_loop(tasks, "dispatch", dispatcher.run());
-        }
-        if let Some(sweeper) = self.sweeper {
-            spawn_loop(
-                tasks,
-                "sweep",
-                jobs::sweep(sweeper, self.sweep_now, stop.clone()),
-            );
-        }
-        if let Some(accounts) = self.accounts {
-            accounts.start(tasks, &stop);
-        }
-        spawn_loop(
-            tasks,
-            "media",
-            jobs::forget_media(self.db, self.media, stop.clone()),
-        );
-        if let Some(checker) = self.checker {
-            spawn_loop(
-                tasks,
-                "numbers",
-                jobs::check_numbers(checker, self.check_now, stop.clone()),
-            );
-        }
-        if let Some(applier) = self.applier {
-            for _ in 0..self.appliers {
-                spawn_loop(
-                    tasks,
-                    "webhooks",
-                    jobs::apply_webhooks(
-                        applier.clone(),
-                        Arc::clone(&self.webhook_arrived),
-                        stop.clone(),
-                    ),
-                );
-            }
-        }
-    }
-}
-
 /// What several parts of the service share.
-struct Parts {
-    backing: Backing,
+pub(super) struct Parts {
+    pub(super) backing: Backing,
     tenants: TenantClient,
     graph: GraphClient,
     media: MediaDesk,
@@ -250,7 +84,7 @@ struct Parts {
 }
 
 impl Parts {
-    fn build(settings: &Settings) -> anyhow::Result<Self> {
+    pub(super) fn build(settings: &Settings) -> anyhow::Result<Self> {
         let backing = Backing::new(
             SERVICE,
             &settings.database,
@@ -319,7 +153,7 @@ impl Parts {
         })
     }
 
-    fn authenticator(&self, settings: &Settings) -> Authenticator {
+    pub(super) fn authenticator(&self, settings: &Settings) -> Authenticator {
         let auth = &settings.auth;
         let keys = JwksClient::new(
             auth.jwks_url.as_str(),
@@ -339,7 +173,7 @@ impl Parts {
             .build()
     }
 
-    fn batches(&self, settings: &Settings) -> (BatchQueue, BatchWriter) {
+    pub(super) fn batches(&self, settings: &Settings) -> (BatchQueue, BatchWriter) {
         let acceptance = &settings.acceptance;
         let limits = BatchLimits {
             queue: acceptance.queue,
@@ -350,7 +184,7 @@ impl Parts {
         BatchWriter::new(self.backing.db.clone(), self.backing.waker.clone(), limits)
     }
 
-    fn acceptor(&self, settings: &Settings, queue: BatchQueue) -> Acceptor {
+    pub(super) fn acceptor(&self, settings: &Settings, queue: BatchQueue) -> Acceptor {
         let policies = Policies::new(self.backing.db.clone());
         Acceptor {
             preflight: Preflight {
@@ -369,7 +203,7 @@ impl Parts {
         }
     }
 
-    fn state(&self, settings: &Settings, acceptor: Acceptor) -> AppState {
+    pub(super) fn state(&self, settings: &Settings, acceptor: Acceptor) -> AppState {
         let policies = acceptor.preflight.policies.clone();
         AppState {
             db: self.backing.db.clone(),
@@ -416,11 +250,8 @@ impl Parts {
         }
     }
 
-    #[expect(
-        clippy::too_many_lines,
-        reason = "everything that runs beside the server, one after the other"
-    )]
-    fn workers(self, settings: &Settings, acceptor: Acceptor, shutdown: &Shutdown) -> Workers {
+    /// What this process takes from the broker.
+    fn consumers(&self, settings: &Settings, acceptor: Acceptor) -> Consumers {
         let keeper = LetterKeeper::new(
             self.backing.db.clone(),
             counter("dead_letters.kept", "Deliveries that no handler took"),
@@ -430,7 +261,7 @@ impl Parts {
             db: self.backing.db.clone(),
             relay: self.backing.waker.clone(),
         };
-        let mut consumers = self
+        let mut all = self
             .backing
             .consumers()
             .keep_dead_letters(keeper)
@@ -440,22 +271,67 @@ impl Parts {
                 ForgetTenant(self.tenants.clone()),
             )
             .subscribe(command_queue(), COMMANDS_AT_ONCE, commands);
+        if settings.templates.enabled {
+            let look = consumers::LookAtAccount {
+                templates: self.templates.clone(),
+                token_due: Arc::clone(&self.token_due),
+            };
+            all = all.subscribe(consumers::account_queue(), 1, look);
+        }
+        if !settings.delivery.enabled {
+            return all.declare(consumers::deliver_queue());
+        }
+        let hints = DeliverHints {
+            dispatch: self.dispatch.clone(),
+            tenants: self.tenants.clone(),
+        };
+        let resume = ResumeTenant {
+            db: self.backing.db.clone(),
+            tenants: self.tenants.clone(),
+            sweep_now: Arc::clone(&self.sweep_now),
+            check_now: Arc::clone(&self.check_now),
+        };
+        all.subscribe(consumers::deliver_queue(), HINTS_AT_ONCE, hints)
+            .subscribe(consumers::tenant_queue(), 1, resume)
+    }
+
+    fn dispatcher(&self, settings: &Settings, shutdown: &Shutdown) -> Option<Dispatcher> {
+        let delivery = &settings.delivery;
+        let parts = DispatcherParts {
+            db: self.backing.db.clone(),
+            cache: self.backing.cache.clone(),
+            tenants: self.tenants.clone(),
+            vault: Arc::clone(&self.backing.vault),
+            graph: self.graph.clone(),
+            media: self.media.clone(),
+            callback_key: self.callback_key.clone(),
+            relay: self.backing.waker.clone(),
+            lease: Duration::from_secs(delivery.lease_seconds.into()),
+            max_retries: delivery.max_retries.into(),
+            pair_burst: delivery.pair_burst,
+            attempts: counter("messages.attempts", "Requests to Meta by outcome"),
+            duplicates: counter(
+                "messages.duplicate_detected",
+                "Messages that Meta took twice",
+            ),
+        };
+        Dispatcher::new(parts, &self.dispatch, shutdown.soft())
+    }
+
+    /// What is to run beside the server.
+    pub(super) fn workers(
+        self,
+        settings: &Settings,
+        acceptor: Acceptor,
+        shutdown: &Shutdown,
+    ) -> Workers {
+        let delivery = &settings.delivery;
+        let consumers = self.consumers(settings, acceptor);
+        let dispatcher = self.dispatcher(settings, shutdown);
         let accounts = settings
             .templates
             .enabled
             .then(|| self.account_jobs(settings));
-        if accounts.is_some() {
-            consumers = consumers.subscribe(
-                consumers::account_queue(),
-                1,
-                consumers::LookAtAccount {
-                    templates: self.templates.clone(),
-                    token_due: Arc::clone(&self.token_due),
-                },
-            );
-        }
-        let delivery = &settings.delivery;
-        let mut sweeper = None;
         let checker = delivery.enabled.then(|| NumberChecker {
             db: self.backing.db.clone(),
             tenants: self.tenants.clone(),
@@ -463,59 +339,14 @@ impl Parts {
             graph: self.graph.clone(),
             relay: self.backing.waker.clone(),
         });
-        let dispatcher = Dispatcher::new(
-            DispatcherParts {
-                db: self.backing.db.clone(),
-                cache: self.backing.cache.clone(),
-                tenants: self.tenants.clone(),
-                vault: Arc::clone(&self.backing.vault),
-                graph: self.graph,
-                media: self.media,
-                callback_key: self.callback_key.clone(),
-                relay: self.backing.waker.clone(),
-                lease: Duration::from_secs(delivery.lease_seconds.into()),
-                max_retries: delivery.max_retries.into(),
-                pair_burst: delivery.pair_burst,
-                attempts: counter("messages.attempts", "Requests to Meta by outcome"),
-                duplicates: counter(
-                    "messages.duplicate_detected",
-                    "Messages that Meta took twice",
-                ),
-            },
-            &self.dispatch,
-            shutdown.soft(),
-        );
-        if delivery.enabled {
-            consumers = consumers
-                .subscribe(
-                    consumers::deliver_queue(),
-                    HINTS_AT_ONCE,
-                    DeliverHints {
-                        dispatch: self.dispatch.clone(),
-                        tenants: self.tenants.clone(),
-                    },
-                )
-                .subscribe(
-                    consumers::tenant_queue(),
-                    1,
-                    ResumeTenant {
-                        db: self.backing.db.clone(),
-                        tenants: self.tenants.clone(),
-                        sweep_now: Arc::clone(&self.sweep_now),
-                        check_now: Arc::clone(&self.check_now),
-                    },
-                );
-            sweeper = Some(Sweeper {
-                db: self.backing.db.clone(),
-                relay: self.backing.waker.clone(),
-                dispatch: self.dispatch.clone(),
-                unknown_horizon_seconds: i32::try_from(delivery.unknown_horizon_seconds)
-                    .unwrap_or(i32::MAX),
-                horizon_needs_webhooks: delivery.horizon_needs_webhooks,
-            });
-        } else {
-            consumers = consumers.declare(consumers::deliver_queue());
-        }
+        let sweeper = delivery.enabled.then(|| Sweeper {
+            db: self.backing.db.clone(),
+            relay: self.backing.waker.clone(),
+            dispatch: self.dispatch.clone(),
+            unknown_horizon_seconds: i32::try_from(delivery.unknown_horizon_seconds)
+                .unwrap_or(i32::MAX),
+            horizon_needs_webhooks: delivery.horizon_needs_webhooks,
+        });
         let applier = settings.webhooks.enabled.then(|| WebhookApplier {
             db: self.backing.db.clone(),
             callback_key: self.callback_key,
