@@ -73,7 +73,7 @@ async fn short_values_of_a_template_and_user_ids_as_recipients_are_understood() 
     assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
     assert_eq!(answer["to"], user);
     let id = answer["message_id"].as_str().unwrap();
-    let message = world.reaches(&token, id, "sent").await;
+    let message = world.reaches(&token, id, "read").await;
     assert_eq!(message["type"], "template");
     let call = &world.sandbox.journal().graph_messages()[0];
     assert_eq!(call.body["recipient"], user);
