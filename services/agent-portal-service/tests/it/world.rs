@@ -3,14 +3,14 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use agent_portal_service::{App, Settings};
-use lapin::{Connection, ConnectionProperties, options::QueueDeclareOptions, types::FieldTable};
 use portal_sandbox::{Sandbox, SandboxConfig, seed};
 use portal_service_kit::{
     http_client::{self, ClientOptions},
     lifecycle::Shutdown,
 };
 use portal_test_harness::{
-    EventListener, Isolation, ServiceRole, TestDb, amqp_url, eventually, publish_event, redis_url,
+    EventListener, Isolation, ServiceRole, TestDb, amqp_url, eventually, publish_event,
+    queue_is_consumed, redis_url,
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -298,21 +298,7 @@ impl World {
             "{}agent-portal-service.tenants",
             self.isolation.rabbitmq_namespace
         );
-        eventually("the queue", async || {
-            let connection = Connection::connect(&amqp_url(), ConnectionProperties::default())
-                .await
-                .unwrap();
-            let channel = connection.create_channel().await.unwrap();
-            let passive = QueueDeclareOptions {
-                passive: true,
-                ..Default::default()
-            };
-            let asked = channel
-                .queue_declare(queue.as_str().into(), passive, FieldTable::default())
-                .await;
-            asked.ok().filter(|queue| queue.consumer_count() > 0)
-        })
-        .await;
+        queue_is_consumed(&queue).await;
     }
 }
 
