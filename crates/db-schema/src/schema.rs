@@ -64,6 +64,38 @@ diesel::table! {
 }
 
 diesel::table! {
+    contact_identities (tenant_id, identity) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        #[max_length = 160]
+        identity -> Varchar,
+        #[max_length = 160]
+        contact -> Varchar,
+        #[max_length = 255]
+        name -> Nullable<Varchar>,
+        name_at -> Nullable<Timestamptz>,
+        first_seen_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    contact_links (tenant_id, identity_a, identity_b) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        #[max_length = 160]
+        identity_a -> Varchar,
+        #[max_length = 160]
+        identity_b -> Varchar,
+        cause -> Text,
+        entry_id -> Nullable<Uuid>,
+        linked_at -> Timestamptz,
+        undone_at -> Nullable<Timestamptz>,
+        undone_by -> Nullable<Uuid>,
+        undo_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     contact_preferences (tenant_id, contact, category) {
         #[max_length = 255]
         tenant_id -> Varchar,
@@ -91,6 +123,21 @@ diesel::table! {
 }
 
 diesel::table! {
+    conversation_actions (action_id) {
+        action_id -> Uuid,
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        conversation_id -> Uuid,
+        action -> Text,
+        episode -> Int4,
+        user_id -> Nullable<Uuid>,
+        other_conversation_id -> Nullable<Uuid>,
+        reason -> Nullable<Text>,
+        at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     conversation_assignments (assignment_id) {
         assignment_id -> Uuid,
         #[max_length = 255]
@@ -101,6 +148,76 @@ diesel::table! {
         reason -> Nullable<Text>,
         assigned_at -> Timestamptz,
         ended_at -> Nullable<Timestamptz>,
+        assigned_by -> Nullable<Uuid>,
+        ended_by -> Nullable<Uuid>,
+        cause -> Text,
+        end_reason -> Nullable<Text>,
+        episode -> Int4,
+    }
+}
+
+diesel::table! {
+    conversation_messages (tenant_id, entry_id) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        entry_id -> Uuid,
+        direction -> Text,
+        thread_id -> Nullable<Uuid>,
+        conversation_id -> Nullable<Uuid>,
+        seq -> Nullable<Int8>,
+        episode -> Nullable<Int4>,
+        #[sql_name = "type"]
+        #[max_length = 64]
+        type_ -> Nullable<Varchar>,
+        text -> Nullable<Text>,
+        payload -> Nullable<Jsonb>,
+        shown -> Bool,
+        #[max_length = 255]
+        wamid -> Nullable<Varchar>,
+        #[max_length = 255]
+        context_wamid -> Nullable<Varchar>,
+        #[max_length = 255]
+        refers_to -> Nullable<Varchar>,
+        #[max_length = 16]
+        sent_by_kind -> Nullable<Varchar>,
+        #[max_length = 255]
+        sent_by -> Nullable<Varchar>,
+        occurred_at -> Nullable<Timestamptz>,
+        window_expires_at -> Nullable<Timestamptz>,
+        sent_at -> Nullable<Timestamptz>,
+        delivered_at -> Nullable<Timestamptz>,
+        read_at -> Nullable<Timestamptz>,
+        undelivered_at -> Nullable<Timestamptz>,
+        given_up_at -> Nullable<Timestamptz>,
+        canceled_at -> Nullable<Timestamptz>,
+        error -> Nullable<Jsonb>,
+        status -> Text,
+    }
+}
+
+diesel::table! {
+    conversation_settings (tenant_id) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        reopen_as -> Text,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    conversation_threads (tenant_id, thread_id) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        thread_id -> Uuid,
+        #[max_length = 64]
+        phone_number_id -> Varchar,
+        #[max_length = 160]
+        identity -> Varchar,
+        conversation_id -> Uuid,
+        read_seq -> Int8,
+        read_entry_id -> Nullable<Uuid>,
+        closed_seq -> Int8,
+        closed_entry_id -> Nullable<Uuid>,
     }
 }
 
@@ -112,7 +229,7 @@ diesel::table! {
         #[max_length = 64]
         phone_number_id -> Varchar,
         #[max_length = 32]
-        wa_id -> Varchar,
+        wa_id -> Nullable<Varchar>,
         #[max_length = 255]
         contact_name -> Nullable<Varchar>,
         status -> Text,
@@ -125,6 +242,18 @@ diesel::table! {
         version -> Int8,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        #[max_length = 160]
+        contact -> Nullable<Varchar>,
+        #[max_length = 160]
+        user_id -> Nullable<Varchar>,
+        last_message_id -> Nullable<Uuid>,
+        last_inbound_at -> Nullable<Timestamptz>,
+        assigned_to -> Nullable<Uuid>,
+        assigned_at -> Nullable<Timestamptz>,
+        waiting_since -> Nullable<Timestamptz>,
+        closed_at -> Nullable<Timestamptz>,
+        episode -> Int4,
+        merged_into -> Nullable<Uuid>,
     }
 }
 
@@ -826,8 +955,13 @@ diesel::table! {
 
 diesel::joinable!(account_notices -> tenants (tenant_id));
 diesel::joinable!(contact_aliases -> tenants (tenant_id));
+diesel::joinable!(contact_identities -> tenants (tenant_id));
+diesel::joinable!(contact_links -> tenants (tenant_id));
 diesel::joinable!(contact_preferences -> tenants (tenant_id));
 diesel::joinable!(contact_windows -> tenants (tenant_id));
+diesel::joinable!(conversation_messages -> tenants (tenant_id));
+diesel::joinable!(conversation_settings -> tenants (tenant_id));
+diesel::joinable!(conversation_threads -> tenants (tenant_id));
 diesel::joinable!(conversations -> tenants (tenant_id));
 diesel::joinable!(dead_letters -> tenants (tenant_id));
 diesel::joinable!(genesys_users -> tenants (tenant_id));
@@ -857,9 +991,15 @@ diesel::allow_tables_to_appear_in_same_query!(
     audit_chains,
     audit_log,
     contact_aliases,
+    contact_identities,
+    contact_links,
     contact_preferences,
     contact_windows,
+    conversation_actions,
     conversation_assignments,
+    conversation_messages,
+    conversation_settings,
+    conversation_threads,
     conversations,
     dead_letters,
     genesys_user_sessions,

@@ -34,8 +34,17 @@ INSERT INTO genesys_user_sessions
     VALUES (gen_random_uuid(), '$t', '00000000-0000-7000-8000-00000000002$n', '\\x00', 'r', now(), now());
 INSERT INTO user_sync_runs (run_id, tenant_id, cause) VALUES (gen_random_uuid(), '$t', 'admin');
 INSERT INTO live_events (tenant_id, type, data) VALUES ('$t', 't', '{}');
-INSERT INTO conversations (conversation_id, tenant_id, phone_number_id, wa_id)
-    VALUES ('00000000-0000-7000-8000-00000000003$n', '$t', 'p', 'w');
+INSERT INTO contact_identities (tenant_id, identity, contact) VALUES ('$t', '+2', '+2'), ('$t', 'US.1', '+2');
+INSERT INTO contact_links (tenant_id, identity_a, identity_b, cause, linked_at)
+    VALUES ('$t', '+2', 'US.1', 'seen_together', now());
+INSERT INTO conversations (conversation_id, tenant_id, phone_number_id, wa_id, contact)
+    VALUES ('00000000-0000-7000-8000-00000000003$n', '$t', 'p', 'w', '+2');
+INSERT INTO conversation_threads (tenant_id, thread_id, phone_number_id, identity, conversation_id)
+    VALUES ('$t', '00000000-0000-7000-8000-00000000003$n', 'p', '+2', '00000000-0000-7000-8000-00000000003$n');
+INSERT INTO conversation_messages (tenant_id, entry_id, direction, status) VALUES ('$t', gen_random_uuid(), 'outbound', 'sent');
+INSERT INTO conversation_actions (action_id, tenant_id, conversation_id, action, episode, at)
+    VALUES (gen_random_uuid(), '$t', '00000000-0000-7000-8000-00000000003$n', 'opened', 1, now());
+INSERT INTO conversation_settings (tenant_id) VALUES ('$t');
 INSERT INTO conversation_assignments (assignment_id, tenant_id, conversation_id, user_id)
     VALUES (gen_random_uuid(), '$t', '00000000-0000-7000-8000-00000000003$n', '00000000-0000-7000-8000-00000000002$n');
 INSERT INTO messages (message_id, tenant_id, conversation_id, phone_number_id, from_number, recipient, type, content,
