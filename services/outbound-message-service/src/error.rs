@@ -69,6 +69,11 @@ impl From<AcceptError> for ApiError {
                 "window_expired_at": window.expired_at,
                 "usable_templates": *window.usable_templates,
             })),
+            AcceptError::MarketingStopped => Self::conflict(
+                "MARKETING_STOPPED",
+                "The contact stopped marketing messages of your organization; only the contact can \
+                 resume them, in WhatsApp. Templates of other categories can be sent",
+            ),
             AcceptError::Overloaded(Overload::Tenant) => Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "TENANT_BACKLOG_FULL",

@@ -147,6 +147,17 @@ contents! {
 }
 
 impl Content {
+    /// The template that it is, also where it is handed through in a form that is known.
+    pub fn template(&self) -> Option<Cow<'_, Template>> {
+        match self {
+            Self::Template(template) => Some(Cow::Borrowed(template)),
+            Self::Raw(raw) if raw.type_name == "template" => {
+                Deserialize::deserialize(&raw.value).ok().map(Cow::Owned)
+            }
+            _ => None,
+        }
+    }
+
     /// Adds every field that breaks a documented limit, by its path from the name of the type on:
     /// `text.body`.
     pub fn check(&self, errors: &mut FieldErrors) {

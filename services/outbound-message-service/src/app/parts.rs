@@ -343,6 +343,7 @@ impl Parts {
             db: self.backing.db.clone(),
             relay: self.backing.waker.clone(),
             dispatch: self.dispatch.clone(),
+            templates: self.templates.clone(),
             unknown_horizon_seconds: i32::try_from(delivery.unknown_horizon_seconds)
                 .unwrap_or(i32::MAX),
             horizon_needs_webhooks: delivery.horizon_needs_webhooks,

@@ -70,8 +70,8 @@ enum SendAnswer {
     /// does not allow raw content
     #[response(status = 403)]
     Forbidden,
-    /// The organization has no WhatsApp configuration, or the contact's customer service window is
-    /// closed (`WINDOW_CLOSED`)
+    /// The organization has no WhatsApp configuration, the contact's customer service window is
+    /// closed (`WINDOW_CLOSED`), or the contact stopped marketing (`MARKETING_STOPPED`)
     #[response(status = 409)]
     NotConfigured,
     /// The body is too large

@@ -32,6 +32,8 @@ pub(crate) struct NewMessage {
     pub(crate) accepted_at: DateTime<Utc>,
     /// Whether it may only be sent within the contact's customer service window.
     pub(crate) needs_window: bool,
+    /// Whether it may only be sent to a contact who takes marketing.
+    pub(crate) is_marketing: bool,
 }
 
 /// A key with the answer that belongs to it.
@@ -62,6 +64,14 @@ pub(crate) struct StoredKey {
 struct Place {
     #[diesel(sql_type = sql_types::Integer)]
     place: i32,
+}
+
+/// Which of the rows that were asked for; those beyond `usize` there are none.
+fn found(places: &[Place]) -> Vec<usize> {
+    let places = places.iter();
+    places
+        .filter_map(|found| usize::try_from(found.place).ok())
+        .collect()
 }
 
 /// A window that is known to be closed.
@@ -163,6 +173,29 @@ pub(crate) fn list_closed_windows_any_tenant(
         .load(tx.conn())?)
 }
 
+/// Places of those of the messages whose contact wants no marketing.
+pub(crate) fn list_stopped_marketing_any_tenant(
+    tx: &mut Tx<'_>,
+    messages: &[&NewMessage],
+) -> Result<Vec<usize>, DbError> {
+    if messages.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = OverRows::new(
+        "SELECT m.place FROM",
+        concat!(
+            " AS m (place, tenant_id, contact) WHERE ",
+            has_stopped_marketing!("m.tenant_id", "m.contact")
+        ),
+    );
+    let stopped: Vec<Place> = query
+        .column(places(messages.len()))
+        .column(column(messages, |m| m.tenant_id.clone()))
+        .column(column(messages, |m| m.recipient.clone()))
+        .load(tx.conn())?;
+    Ok(found(&stopped))
+}
+
 /// What stands under the keys, as far as it has not expired.
 pub(crate) fn list_keys_any_tenant(
     tx: &mut Tx<'_>,
@@ -219,8 +252,5 @@ pub(crate) fn claim_keys_any_tenant(
         .column(column(keys, |k| k.response.clone()))
         .column(column(keys, |k| k.expires_at))
         .load(tx.conn())?;
-    Ok(claimed
-        .iter()
-        .filter_map(|claimed| usize::try_from(claimed.place).ok())
-        .collect())
+    Ok(found(&claimed))
 }

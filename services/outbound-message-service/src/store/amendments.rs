@@ -71,9 +71,13 @@ pub(crate) struct Released {
     pub(crate) phone_number_id: String,
 }
 
-/// Scheduled free-form messages of the tenant that are due and whose customer service window is
-/// known to be closed by now.
-pub(crate) fn list_outside_window(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<Uuid>, DbError> {
+/// Scheduled messages of the tenant of these types that are due and whose customer service window
+/// is known to be closed by now.
+pub(crate) fn list_outside_window(
+    tx: &mut Tx<'_>,
+    types: &[&str],
+    limit: i64,
+) -> Result<Vec<Uuid>, DbError> {
     #[derive(QueryableByName)]
     struct Id {
         #[diesel(sql_type = sql_types::Uuid)]
@@ -86,23 +90,60 @@ pub(crate) fn list_outside_window(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<Uui
              AND n.phone_number_id = m.phone_number_id \
          LEFT JOIN contact_windows w ON w.tenant_id = m.tenant_id \
              AND w.phone_number_id = m.phone_number_id AND w.contact = m.recipient \
-         WHERE m.status = 'scheduled' AND m.next_attempt_at <= now() AND m.type <> 'template' \
+         WHERE m.status = 'scheduled' AND m.next_attempt_at <= now() AND m.type = ANY ($2) \
            AND COALESCE(p.window_policy, 'enforce') = 'enforce' AND ",
         window_is_closed!(),
         " ORDER BY m.next_attempt_at LIMIT $1"
     ))
     .bind::<sql_types::BigInt, _>(limit)
+    .bind::<sql_types::Array<sql_types::Text>, _>(types)
     .load(tx.conn())?;
     Ok(rows.into_iter().map(|row| row.message_id).collect())
 }
 
-/// Lets the tenant's scheduled messages that are due enter their lanes, in the order of their
-/// times; answers the number of each.
-pub(crate) fn release_scheduled(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<Released>, DbError> {
+/// A scheduled template that is due.
+#[derive(QueryableByName)]
+pub(crate) struct DueTemplate {
+    #[diesel(sql_type = sql_types::Uuid)]
+    pub(crate) message_id: Uuid,
+    #[diesel(sql_type = sql_types::Text)]
+    pub(crate) phone_number_id: String,
+    #[diesel(sql_type = sql_types::Jsonb)]
+    pub(crate) content: serde_json::Value,
+    /// Whether its contact wants no marketing.
+    #[diesel(sql_type = sql_types::Bool)]
+    pub(crate) has_stopped_marketing: bool,
+}
+
+/// The tenant's scheduled templates that are due at a time, as [`release_scheduled`] takes them.
+pub(crate) fn list_due_templates(
+    tx: &mut Tx<'_>,
+    until: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<DueTemplate>, DbError> {
+    Ok(diesel::sql_query(concat!(
+        "SELECT m.message_id, m.phone_number_id, m.content, ",
+        has_stopped_marketing!("m.tenant_id", "m.recipient"),
+        " AS has_stopped_marketing FROM messages m \
+         WHERE m.status = 'scheduled' AND m.next_attempt_at <= $1 AND m.type = 'template' \
+         ORDER BY m.next_attempt_at, m.seq LIMIT $2"
+    ))
+    .bind::<sql_types::Timestamptz, _>(until)
+    .bind::<sql_types::BigInt, _>(limit)
+    .load(tx.conn())?)
+}
+
+/// Lets the tenant's scheduled messages that are due at a time enter their lanes, in the order of
+/// their times; answers the number of each.
+pub(crate) fn release_scheduled(
+    tx: &mut Tx<'_>,
+    until: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<Released>, DbError> {
     Ok(diesel::sql_query(
         "WITH due AS MATERIALIZED ( \
              SELECT message_id FROM messages \
-             WHERE status = 'scheduled' AND next_attempt_at <= now() \
+             WHERE status = 'scheduled' AND next_attempt_at <= $2 \
              ORDER BY next_attempt_at, seq LIMIT $1 FOR UPDATE SKIP LOCKED), \
          placed AS MATERIALIZED ( \
              SELECT message_id, nextval('messages_seq_seq') AS seq FROM due) \
@@ -111,5 +152,6 @@ pub(crate) fn release_scheduled(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<Relea
          FROM placed WHERE m.message_id = placed.message_id RETURNING m.phone_number_id",
     )
     .bind::<sql_types::BigInt, _>(limit)
+    .bind::<sql_types::Timestamptz, _>(until)
     .load(tx.conn())?)
 }

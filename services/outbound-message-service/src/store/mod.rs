@@ -13,6 +13,19 @@ macro_rules! window_is_closed {
     };
 }
 
+/// SQL: whether a contact, in the form of a recipient, wants no marketing of a tenant.
+macro_rules! has_stopped_marketing {
+    ($tenant:literal, $contact:literal) => {
+        concat!(
+            "EXISTS (SELECT FROM contact_preferences c WHERE c.tenant_id = ",
+            $tenant,
+            " AND c.contact = ",
+            $contact,
+            " AND c.category = 'marketing_messages' AND c.value = 'stop')"
+        )
+    };
+}
+
 pub(crate) mod acceptance;
 pub(crate) mod amendments;
 pub(crate) mod contacts;

@@ -16,6 +16,9 @@ pub(crate) struct Outlook {
     /// Whether that window is known to be closed.
     #[diesel(sql_type = sql_types::Bool)]
     pub(crate) window_is_closed: bool,
+    /// Whether the contact wants no marketing.
+    #[diesel(sql_type = sql_types::Bool)]
+    pub(crate) has_stopped_marketing: bool,
     /// Messages a second that Meta lets the number send, if it said so.
     #[diesel(sql_type = sql_types::Nullable<sql_types::Integer>)]
     pub(crate) messages_per_second: Option<i32>,
@@ -37,7 +40,9 @@ pub(crate) fn find_outlook(
     Ok(diesel::sql_query(concat!(
         "SELECT w.expires_at AS window_expires_at, coalesce(",
         window_is_closed!(),
-        ", false) AS window_is_closed, n.messages_per_second, h.reason AS hold, \
+        ", false) AS window_is_closed, ",
+        has_stopped_marketing!("app_tenant_id()", "$2"),
+        " AS has_stopped_marketing, n.messages_per_second, h.reason AS hold, \
              (SELECT count(*) FROM (SELECT FROM messages m WHERE m.tenant_id = app_tenant_id() \
                  AND m.phone_number_id = $1 AND m.status IN ('accepted', 'sending', 'retry_wait') \
                  LIMIT $3) q) AS waiting \

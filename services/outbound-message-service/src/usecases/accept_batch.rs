@@ -64,6 +64,8 @@ pub(crate) enum Outcome {
     KeyReused,
     /// The contact's window is closed, since then if it was ever open.
     WindowClosed(Option<DateTime<Utc>>),
+    /// The contact wants no marketing.
+    MarketingStopped,
 }
 
 /// Why nothing was committed.
@@ -291,6 +293,7 @@ impl<'a> Transaction<'a> {
         self.replay(tx, &keys)?;
         self.refuse_requests();
         self.refuse_closed_windows(tx)?;
+        self.refuse_unwanted_marketing(tx)?;
         self.claim_keys(tx)?;
         self.insert(tx)?;
         self.answer_repeats();
@@ -388,6 +391,25 @@ impl<'a> Transaction<'a> {
         for closed in acceptance::list_closed_windows_any_tenant(tx, &messages)? {
             if let Some((place, _)) = bound.get(closed.place()) {
                 self.decide(*place, Outcome::WindowClosed(closed.expired_at));
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse_unwanted_marketing(&mut self, tx: &mut Tx<'_>) -> Result<(), DbError> {
+        if !self.rows.iter().any(|row| row.message.is_marketing) {
+            return Ok(());
+        }
+        let bound: Vec<_> = self
+            .open()
+            .into_iter()
+            .filter_map(|place| Some((place, &self.row(place)?.message)))
+            .filter(|(_, message)| message.is_marketing)
+            .collect();
+        let messages: Vec<_> = bound.iter().map(|(_, message)| *message).collect();
+        for stopped in acceptance::list_stopped_marketing_any_tenant(tx, &messages)? {
+            if let Some((place, _)) = bound.get(stopped) {
+                self.decide(*place, Outcome::MarketingStopped);
             }
         }
         Ok(())

@@ -116,6 +116,8 @@ pub(crate) enum AcceptError {
     KeyReused,
     #[error("the customer service window is closed")]
     WindowClosed(ClosedWindow),
+    #[error("the contact stopped marketing messages")]
+    MarketingStopped,
     #[error(transparent)]
     Overloaded(#[from] Overload),
     #[error("the tenant's configuration cannot be read")]
@@ -271,6 +273,7 @@ impl Acceptor {
                 replayed: true,
             }),
             Outcome::KeyReused => Err(AcceptError::KeyReused),
+            Outcome::MarketingStopped => Err(AcceptError::MarketingStopped),
             Outcome::WindowClosed(expired_at) => Err(AcceptError::WindowClosed(ClosedWindow {
                 expired_at,
                 usable_templates: Arc::clone(usable),
@@ -295,6 +298,7 @@ impl Acceptor {
             whatsapp,
             conversation,
             content,
+            is_marketing,
         } = cleared;
         let now = Utc::now();
         let message_id = MessageId::generate();
@@ -314,7 +318,7 @@ impl Acceptor {
         let key = idempotency
             .map(|idempotency| self.new_key(&tenant, idempotency, &answer, now))
             .transpose()?;
-        // A scheduled message is looked at when it is due, and what is passed through is Meta's matter.
+        // A scheduled message is looked at when it is due.
         let needs_window = draft.send_at.is_none() && draft.is_free_form();
         let message = NewMessage {
             message_id: message_id.as_uuid(),
@@ -336,6 +340,7 @@ impl Acceptor {
                 + draft.time_to_live.unwrap_or(self.time_to_live),
             accepted_at: now,
             needs_window,
+            is_marketing,
         };
         let event = MessageAccepted {
             message_id,

@@ -52,11 +52,19 @@ impl Accounts {
 
     /// The id of the account of an active tenant; its token stays closed.
     pub(crate) async fn waba_id(&self, tenant: &TenantId) -> Result<String, AccountError> {
+        Ok(self.sending_number(tenant).await?.0)
+    }
+
+    /// The ids of the account of an active tenant and of the number that it sends from.
+    pub(crate) async fn sending_number(
+        &self,
+        tenant: &TenantId,
+    ) -> Result<(String, String), AccountError> {
         let profile = self.tenants.sending_profile(tenant).await?;
         let profile = profile.filter(|profile| profile.status.is_active());
         let profile = profile.ok_or(AccountError::TenantNotActive)?;
         let whatsapp = profile.whatsapp.as_ref();
         let whatsapp = whatsapp.ok_or(AccountError::NotConfigured)?;
-        Ok(whatsapp.waba_id.clone())
+        Ok((whatsapp.waba_id.clone(), whatsapp.phone_number_id.clone()))
     }
 }

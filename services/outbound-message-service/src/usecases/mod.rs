@@ -18,6 +18,7 @@ pub(crate) mod preflight;
 pub(crate) mod preview;
 pub(crate) mod read_received;
 pub(crate) mod requeue;
+pub(crate) mod scheduled;
 pub(crate) mod sweep;
 pub(crate) mod templates;
 pub(crate) mod token_health;

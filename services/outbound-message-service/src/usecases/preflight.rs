@@ -32,6 +32,8 @@ pub(crate) struct Cleared {
     pub(crate) conversation: ConversationId,
     /// The content as Meta gets it.
     pub(crate) content: serde_json::Value,
+    /// Whether it is known to be marketing, which contacts may have stopped.
+    pub(crate) is_marketing: bool,
 }
 
 impl Preflight {
@@ -57,11 +59,13 @@ impl Preflight {
             );
             return Err(AcceptError::Invalid(errors));
         }
-        if let Content::Template(template) = &draft.content {
-            let finding = self.templates.check(tenant, &whatsapp.waba_id, template);
-            let misfits = finding.await?.errors;
-            if !misfits.is_empty() {
-                return Err(AcceptError::Invalid(misfits));
+        let mut is_marketing = false;
+        if let Some(template) = draft.content.template() {
+            let finding = self.templates.check(tenant, &whatsapp.waba_id, &template);
+            let finding = finding.await?;
+            is_marketing = finding.is_marketing();
+            if !finding.errors.is_empty() {
+                return Err(AcceptError::Invalid(finding.errors));
             }
         }
         let content = serde_json::to_value(&draft.content)
@@ -76,6 +80,7 @@ impl Preflight {
             whatsapp,
             conversation,
             content,
+            is_marketing,
         })
     }
 

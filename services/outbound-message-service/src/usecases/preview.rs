@@ -1,8 +1,9 @@
 //! A dry run: the same checks as before an acceptance, and what would come of it.
 
+use chrono::{DateTime, Utc};
 use portal_db::{Db, DbError};
 use portal_types::TenantId;
-use portal_whatsapp::{Content, Recipient};
+use portal_whatsapp::Recipient;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -49,7 +50,7 @@ pub(crate) struct WindowPreview {
     /// `open`, `closed`, or `unknown` when the number was not watched long enough to tell.
     pub(crate) state: &'static str,
     /// When it ends or ended.
-    pub(crate) expires_at: Option<chrono::DateTime<chrono::Utc>>,
+    pub(crate) expires_at: Option<DateTime<Utc>>,
 }
 
 /// The template that would be sent.
@@ -59,6 +60,8 @@ pub(crate) struct TemplatePreview {
     pub(crate) language: String,
     /// Its status at Meta, if it is known.
     pub(crate) status: Option<String>,
+    /// `MARKETING`, `UTILITY` or `AUTHENTICATION`, if it is known.
+    pub(crate) category: Option<String>,
 }
 
 /// What a dry run needs.
@@ -105,36 +108,38 @@ impl DryRun {
             .ok_or(DbError::NotFound)?;
         let window = window_of(&outlook);
         let mut warnings = Vec::new();
-        let is_free_form = draft.is_free_form();
-        if is_free_form && draft.send_at.is_none() && window.state == "closed" {
-            if self.preflight.policies.of(tenant).await?.window_policy == WindowPolicy::Enforce {
-                errors.push(AcceptError::WindowClosed(ClosedWindow {
-                    expired_at: window.expires_at,
-                    usable_templates: self.preflight.usable(tenant, &whatsapp.waba_id).await,
-                }));
-            } else {
-                warnings
-                    .push("The customer service window is closed: Meta will refuse it.".to_owned());
+        if draft.is_free_form() {
+            let policy = self.preflight.policies.of(tenant).await?.window_policy;
+            match fate_of(&window, draft.send_at, policy) {
+                WindowFate::Open => {}
+                WindowFate::Refused => {
+                    errors.push(AcceptError::WindowClosed(ClosedWindow {
+                        expired_at: window.expires_at,
+                        usable_templates: self.preflight.usable(tenant, &whatsapp.waba_id).await,
+                    }));
+                }
+                WindowFate::Doubtful(why) => warnings.push(why.to_owned()),
             }
         }
-        if window.state == "unknown" && is_free_form {
-            warnings.push("It is not known whether the contact wrote within 24 hours.".to_owned());
-        }
-        let template = match &draft.content {
-            Content::Template(template) => {
+        let template = match draft.content.template() {
+            Some(template) => {
                 let finding = self
                     .preflight
                     .templates
-                    .check(tenant, &whatsapp.waba_id, template)
+                    .check(tenant, &whatsapp.waba_id, &template)
                     .await?;
+                if finding.is_marketing() && outlook.has_stopped_marketing {
+                    errors.push(AcceptError::MarketingStopped);
+                }
                 warnings.extend(finding.warning.map(str::to_owned));
                 Some(TemplatePreview {
                     name: template.name.clone(),
                     language: template.language.code.clone(),
                     status: finding.status,
+                    category: finding.category,
                 })
             }
-            _ => None,
+            None => None,
         };
         let preview = Preview {
             recipient: RecipientPreview {
@@ -157,6 +162,42 @@ impl DryRun {
             errors,
             warnings,
         })
+    }
+}
+
+/// What the customer service window means for a free-form message.
+#[derive(Debug, PartialEq, Eq)]
+enum WindowFate {
+    Open,
+    Refused,
+    Doubtful(&'static str),
+}
+
+fn fate_of(
+    window: &WindowPreview,
+    send_at: Option<DateTime<Utc>>,
+    policy: WindowPolicy,
+) -> WindowFate {
+    let is_enforced = policy == WindowPolicy::Enforce;
+    match (window.state, send_at) {
+        ("unknown", _) => {
+            WindowFate::Doubtful("It is not known whether the contact wrote within 24 hours.")
+        }
+        ("closed", None) if is_enforced => WindowFate::Refused,
+        ("closed", None) => {
+            WindowFate::Doubtful("The customer service window is closed: Meta will refuse it.")
+        }
+        // The contact may write again until then.
+        (_, Some(at)) if window.expires_at.is_none_or(|end| end < at) => {
+            WindowFate::Doubtful(if is_enforced {
+                "The customer service window will be closed when the message is due: it fails then \
+                 unless the contact writes before."
+            } else {
+                "The customer service window will be closed when the message is due: Meta refuses \
+                 it then unless the contact writes before."
+            })
+        }
+        _ => WindowFate::Open,
     }
 }
 

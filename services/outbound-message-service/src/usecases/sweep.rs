@@ -9,16 +9,17 @@ use portal_types::TenantId;
 use crate::{
     domain::MessageStatus,
     store::{
-        amendments::{self, Released},
+        amendments,
         delivery::{self, AttemptOutcome},
         idempotency,
         messages::{self, MessageRow},
         sweep::{self, DueMessage, SWEEPER, Waiting},
     },
-    usecases::{change_state, dispatch::DispatchWaker},
+    usecases::{change_state, dispatch::DispatchWaker, templates::Templates},
 };
 
-const BATCH: i64 = 500;
+/// Messages of one look.
+pub(super) const BATCH: i64 = 500;
 
 /// What sweeping needs.
 #[derive(Clone)]
@@ -26,6 +27,7 @@ pub(crate) struct Sweeper {
     pub(crate) db: Db,
     pub(crate) relay: RelayWaker,
     pub(crate) dispatch: DispatchWaker,
+    pub(crate) templates: Templates,
     pub(crate) unknown_horizon_seconds: i32,
     pub(crate) horizon_needs_webhooks: bool,
 }
@@ -93,30 +95,6 @@ impl Sweeper {
             Ok(())
         })
         .await
-    }
-
-    /// Lets scheduled messages that are due enter their lanes; those whose customer service window
-    /// has closed meanwhile fail.
-    pub(crate) async fn release_scheduled(&self) -> Result<(), DbError> {
-        let tenants = self
-            .db
-            .read(
-                "sweep.list_scheduled",
-                SWEEPER,
-                sweep::list_scheduled_tenants_any_tenant,
-            )
-            .await?;
-        for tenant in tenants {
-            let released = self
-                .db
-                .write("sweep.release_scheduled", &tenant, release_scheduled)
-                .await?;
-            for number in released {
-                self.dispatch.wake(&tenant, &number.phone_number_id);
-            }
-            self.relay.wake();
-        }
-        Ok(())
     }
 
     /// Settles messages about which no webhook told within the horizon: they fail loudly and are not
@@ -204,26 +182,6 @@ fn settle(tx: &mut Tx<'_>, row: &MessageRow, at: DateTime<Utc>) -> Result<(), Db
     change_state::fail(tx, row, at, undetermined())
 }
 
-fn release_scheduled(tx: &mut Tx<'_>) -> Result<Vec<Released>, DbError> {
-    let at = delivery::database_now(tx)?;
-    for id in amendments::list_outside_window(tx, BATCH)? {
-        if let Some(row) = messages::lock(tx, id)?
-            && row.status()? == MessageStatus::Scheduled
-        {
-            change_state::fail(tx, &row, at, outside_window())?;
-        }
-    }
-    amendments::release_scheduled(tx, BATCH)
-}
-
-fn outside_window() -> MessageError {
-    policy_error(
-        "window_closed",
-        "The customer service window had closed before the message was due",
-        Some("Outside the window only templates arrive."),
-    )
-}
-
 fn too_late() -> MessageError {
     policy_error(
         "expired",
@@ -240,7 +198,8 @@ fn undetermined() -> MessageError {
     )
 }
 
-fn policy_error(class: &str, title: &str, details: Option<&str>) -> MessageError {
+/// An end by a rule of ours.
+pub(super) fn policy_error(class: &str, title: &str, details: Option<&str>) -> MessageError {
     MessageError {
         code: None,
         title: title.to_owned(),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::world::World;
 
-async fn call(
+pub(crate) async fn call(
     world: &World,
     token: &str,
     path: &str,
@@ -26,7 +26,7 @@ async fn call(
     (status, headers, answer.json().await.unwrap())
 }
 
-fn text(to: &str) -> Value {
+pub(crate) fn text(to: &str) -> Value {
     json!({"to": to, "type": "text", "text": {"body": "Hello"}})
 }
 
@@ -35,7 +35,7 @@ fn count(world: &World, table: &str) -> String {
 }
 
 /// A number that was watched for long enough to know every window.
-fn watch(world: &World) {
+pub(crate) fn watch(world: &World) {
     world.db.execute(&format!(
         "INSERT INTO sending_numbers (tenant_id, phone_number_id, tracked_since) \
          VALUES ('acme', '{}', now() - interval '2 days') \
@@ -44,7 +44,7 @@ fn watch(world: &World) {
     ));
 }
 
-fn open_window(world: &World, contact: &str, until: &str) {
+pub(crate) fn open_window(world: &World, contact: &str, until: &str) {
     world.db.execute(&format!(
         "INSERT INTO contact_windows (tenant_id, phone_number_id, contact, last_inbound_at, expires_at) \
          VALUES ('acme', '{}', '{contact}', now(), {until})",

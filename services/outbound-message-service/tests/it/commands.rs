@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::world::World;
 
-fn command(id: uuid::Uuid, tenant: &str, data: &Value) -> Value {
+pub(crate) fn command(id: uuid::Uuid, tenant: &str, data: &Value) -> Value {
     json!({
         "specversion": "1.0", "id": id, "source": "/systems/crm",
         "type": "com.agentportal.message.send.v1", "subject": "order-7",

@@ -35,7 +35,7 @@ async fn list(world: &World, query: &str) -> Value {
 }
 
 /// The world with acme's templates read.
-async fn world_with_templates() -> World {
+pub(crate) async fn world_with_templates() -> World {
     let world = World::start_with(&ON).await;
     read_by(&world, "acme").await;
     world

@@ -40,8 +40,23 @@ impl Draft {
 
     /// Whether it may leave within the customer service window only, as far as is known here.
     pub(crate) fn is_free_form(&self) -> bool {
-        !matches!(self.content, Content::Template(_) | Content::Raw(_))
+        is_free_form(self.content.type_name())
     }
+}
+
+/// Content of this type may leave outside the customer service window.
+const TEMPLATE: &str = "template";
+
+/// Whether content of a type may leave within the customer service window only. Of types that are
+/// not known here (raw content) nobody can say: Meta decides.
+fn is_free_form(type_name: &str) -> bool {
+    type_name != TEMPLATE && Content::TYPES.contains(&type_name)
+}
+
+/// The types of which [`Draft::is_free_form`] holds.
+pub(crate) fn free_form_types() -> Vec<&'static str> {
+    let types = Content::TYPES.iter().copied();
+    types.filter(|name| is_free_form(name)).collect()
 }
 
 /// How urgent a message is.

@@ -7,3 +7,7 @@ pub(crate) use schema::TemplateSchema;
 
 /// The status of a template that can be sent.
 pub(crate) const APPROVED: &str = "APPROVED";
+/// The category of templates with one-time passwords.
+pub(crate) const AUTHENTICATION: &str = "AUTHENTICATION";
+/// The category of templates that a contact may have stopped.
+pub(crate) const MARKETING: &str = "MARKETING";

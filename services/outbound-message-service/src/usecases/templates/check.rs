@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Templates, memory::KnownTemplate, memory::KnownTemplates};
-use crate::domain::templates::{APPROVED, check};
+use crate::domain::templates::{APPROVED, AUTHENTICATION, MARKETING, check};
 
 /// Names that are offered for one that is unknown.
 const MAX_NEAR: usize = 3;
@@ -27,6 +27,15 @@ pub(crate) struct TemplateFinding {
     pub(crate) warning: Option<&'static str>,
     /// The status of the template, if it is known.
     pub(crate) status: Option<String>,
+    /// Its category, if it is known.
+    pub(crate) category: Option<String>,
+}
+
+impl TemplateFinding {
+    /// Whether the template is known to be marketing.
+    pub(crate) fn is_marketing(&self) -> bool {
+        self.category.as_deref() == Some(MARKETING)
+    }
 }
 
 /// A template that can be sent.
@@ -66,7 +75,7 @@ impl Templates {
             .all()
             .filter(|template| template.status == APPROVED)
             // A code is sent by who makes codes.
-            .filter(|template| template.category != "AUTHENTICATION")
+            .filter(|template| template.category != AUTHENTICATION)
             .map(|template| UsableTemplate {
                 name: template.name.clone(),
                 language: template.language.clone(),
@@ -103,6 +112,7 @@ fn find_fault(known: &KnownTemplates, template: &Template, now_ms: i64) -> Templ
         return finding;
     };
     finding.status = Some(found.status.clone());
+    finding.category = Some(found.category.clone());
     if found.status != APPROVED {
         finding.errors.add("template.name", not_sendable(found));
     }

@@ -1,6 +1,6 @@
 //! What contacts wrote, called and chose: kept exactly once, told of, windows opened.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Duration, Utc};
 use portal_db::{DbError, Tx, outbox};
@@ -128,8 +128,16 @@ pub(super) fn answer_calls(tx: &mut Tx<'_>, calls: &[Call]) -> Result<(), DbErro
 
 /// Notes what contacts chose, and tells of what is news.
 pub(super) fn note_choices(tx: &mut Tx<'_>, choices: &[Choice]) -> Result<(), DbError> {
+    if choices.is_empty() {
+        return Ok(());
+    }
     let tenant_id = tx.own_tenant()?;
     let mut events = Vec::new();
+    let user_ids: Vec<String> = choices
+        .iter()
+        .filter_map(|choice| choice.preference.person.user_id.clone())
+        .collect();
+    let known = contacts::resolve(tx, &user_ids)?;
     for Choice { preference, at } in choices {
         let Preference {
             person,
@@ -138,7 +146,11 @@ pub(super) fn note_choices(tx: &mut Tx<'_>, choices: &[Choice]) -> Result<(), Db
             ..
         } = preference;
         let mut is_news = false;
-        for contact in person.contacts() {
+        let forms: BTreeSet<String> = person
+            .contacts()
+            .chain(contact_of(person, &known))
+            .collect();
+        for contact in forms {
             is_news |= contacts::prefer(tx, &contact, category, value, *at)?;
         }
         if let Some(contact) = person.contact().filter(|_| is_news) {

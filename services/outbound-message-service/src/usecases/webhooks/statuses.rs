@@ -10,9 +10,10 @@ use portal_events::{
     outbox_event,
 };
 use portal_types::TenantId;
-use portal_whatsapp::webhook::{Status, StatusKind};
+use portal_whatsapp::webhook::{Person, Preference, Status, StatusKind};
 use uuid::Uuid;
 
+use super::inbound::{Choice, note_choices};
 use crate::{
     domain::{MessageStatus, Source, Standing},
     events::SOURCE,
@@ -25,6 +26,10 @@ use crate::{
     usecases::change_state::{self, Report},
 };
 
+/// The code of a failure that tells that the contact stopped marketing (Cloud API error codes).
+const STOPPED_MARKETING: i64 = 131_050;
+/// What a contact may stop, as `user_preferences` call it.
+const MARKETING_MESSAGES: &str = "marketing_messages";
 /// Rows of one statement; a statement takes 65,535 values at the most.
 const ROWS: usize = 2000;
 
@@ -136,6 +141,7 @@ pub(super) fn apply(tx: &mut Tx<'_>, reports: &[Evidence]) -> Result<Applied, Db
         outcome.take(story);
     }
     outcome.write(tx)?;
+    note_choices(tx, &choices(&messages, reports))?;
     note_seen(tx, &tenant, reports)?;
     let waited: Vec<Uuid> = reports
         .iter()
@@ -145,6 +151,52 @@ pub(super) fn apply(tx: &mut Tx<'_>, reports: &[Evidence]) -> Result<Applied, Db
         unmatched::delete(tx, &waited)?;
     }
     Ok(outcome.applied)
+}
+
+/// What contacts chose, as far as failures tell of it.
+fn choices(messages: &[MessageRow], reports: &[Evidence]) -> Vec<Choice> {
+    let mut choices = Vec::new();
+    for report in reports {
+        let codes = report.status.errors.iter().map(|error| error.code);
+        if !codes
+            .into_iter()
+            .any(|code| code == Some(STOPPED_MARKETING))
+        {
+            continue;
+        }
+        let told = Person {
+            wa_id: report.status.recipient_id.clone(),
+            user_id: report.status.recipient_user_id.clone(),
+            name: None,
+            username: None,
+        };
+        // Also in the form in which the message was sent, which Meta may write otherwise.
+        let message = messages
+            .iter()
+            .find(|message| message.message_id == report.message_id);
+        let own = message.map(|message| match message.recipient.strip_prefix('+') {
+            Some(digits) => Person {
+                wa_id: Some(digits.to_owned()),
+                ..told.clone()
+            },
+            None => Person {
+                user_id: Some(message.recipient.clone()),
+                ..told.clone()
+            },
+        });
+        let mut people = vec![told];
+        people.extend(own.filter(|own| people.first() != Some(own)));
+        choices.extend(people.into_iter().map(|person| Choice {
+            preference: Preference {
+                person,
+                category: MARKETING_MESSAGES.to_owned(),
+                value: "stop".to_owned(),
+                timestamp: report.status.timestamp,
+            },
+            at: report.at(),
+        }));
+    }
+    choices
 }
 
 /// Meta's clock has seconds: within one, a message is sent, then fails or arrives, then is read.

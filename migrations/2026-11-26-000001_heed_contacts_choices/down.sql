@@ -1,0 +1,2 @@
+REVOKE ALL ON contact_preferences FROM message_acceptor;
+DROP POLICY acceptor ON contact_preferences;
