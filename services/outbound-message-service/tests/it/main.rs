@@ -10,6 +10,7 @@
 )]
 
 mod accept;
+mod acceptance_faults;
 mod accepting;
 mod accounts;
 mod amend;
