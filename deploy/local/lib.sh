@@ -50,10 +50,13 @@ free_port() {
 # pid_alive FILE NAME: the process in the pid file lives and is the program we mean. The name guards
 # against a number that the system gave to someone else since.
 pid_alive() {
-  local pid comm
+  local pid comm stat
   [ -s "$1" ] || return 1
   read -r pid _ <"$1" || [ -n "$pid" ] || return 1
   kill -0 "$pid" 2>/dev/null || return 1
+  # One that has ended keeps its number until its parent looks.
+  stat=$(cat "/proc/$pid/stat" 2>/dev/null) || return 1
+  [[ $stat != *") Z "* ]] || return 1
   comm=$(cat "/proc/$pid/comm" 2>/dev/null) || return 1
   # The kernel keeps 15 characters of a name.
   [ "$comm" = "${2:0:15}" ]

@@ -19,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long the broker may take to answer before the connection counts as lost.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// With the jitter twice that: so long a broker that is back may be missed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 /// A connection that stood so long was no flash: the next pause is short again.
 const STEADY: Duration = Duration::from_secs(30);
 
@@ -42,22 +43,25 @@ pub struct BrokerState {
 }
 
 impl BrokerState {
-    /// Whether every connection that somebody wants stands.
+    /// Whether every connection that somebody wants stands, its queues bound and consumed.
     pub fn is_up(&self) -> bool {
         self.up.load(Ordering::Relaxed) >= self.wanted.load(Ordering::Relaxed)
     }
 
+    /// Somebody wants a connection as long as the answer lives.
     pub(crate) fn want(&self) -> Wanted {
         self.wanted.fetch_add(1, Ordering::Relaxed);
         Wanted(self.clone())
     }
 
-    fn mark_up(&self) -> Up {
+    /// What is wanted stands as long as the answer lives.
+    pub(crate) fn mark_up(&self) -> Up {
         self.up.fetch_add(1, Ordering::Relaxed);
         Up(self.clone())
     }
 }
 
+#[derive(Debug)]
 pub(crate) struct Wanted(BrokerState);
 
 impl Drop for Wanted {
@@ -66,7 +70,8 @@ impl Drop for Wanted {
     }
 }
 
-struct Up(BrokerState);
+#[derive(Debug)]
+pub(crate) struct Up(BrokerState);
 
 impl Drop for Up {
     fn drop(&mut self) {
@@ -79,29 +84,22 @@ pub(crate) struct Link<'a> {
     options: &'a BrokerOptions,
     role: &'static str,
     shutdown: &'a CancellationToken,
-    state: BrokerState,
-    up: Option<Up>,
     since: Instant,
     pauses: ExponentialBackoff,
-    _wanted: Wanted,
 }
 
 impl<'a> Link<'a> {
     pub(crate) fn new(
         options: &'a BrokerOptions,
         role: &'static str,
-        state: &BrokerState,
         shutdown: &'a CancellationToken,
     ) -> Self {
         Self {
             options,
             role,
             shutdown,
-            state: state.clone(),
-            up: None,
             since: Instant::now(),
             pauses: pauses(),
-            _wanted: state.want(),
         }
     }
 
@@ -110,7 +108,6 @@ impl<'a> Link<'a> {
         while !self.shutdown.is_cancelled() {
             match connect(self.options, self.role).await {
                 Ok(connection) => {
-                    self.up = Some(self.state.mark_up());
                     self.since = Instant::now();
                     return Some(connection);
                 }
@@ -122,7 +119,6 @@ impl<'a> Link<'a> {
 
     /// Takes the connection back after its work ended, well or not.
     pub(crate) async fn ended(&mut self, connection: Connection, result: anyhow::Result<()>) {
-        self.up = None;
         close(&connection).await;
         if self.since.elapsed() > STEADY {
             self.pauses = pauses();

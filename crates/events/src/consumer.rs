@@ -1,28 +1,29 @@
 //! Consuming: deliveries go to a handler and are acknowledged after it is done.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use backon::{BackoffBuilder as _, ExponentialBuilder};
 use futures_util::StreamExt as _;
 use lapin::{
     Channel, Connection,
-    options::{
-        BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions,
-        BasicRejectOptions, QueueDeclareOptions,
-    },
-    types::{AMQPValue, FieldTable},
+    options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions},
+    types::FieldTable,
 };
-use opentelemetry::{KeyValue, metrics::Counter};
-use portal_service_kit::telemetry::propagation;
+use opentelemetry::metrics::Counter;
 use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
 
 use crate::{
-    broker::{ANSWER_TIMEOUT, BrokerOptions, BrokerState, Link},
-    dead_letter::{self, DeadLetter, DeadLetters},
+    broker::{ANSWER_TIMEOUT, BrokerOptions, BrokerState, Link, Up, Wanted},
+    dead_letter::DeadLetters,
     topology::{self, QueueKind, QueueSpec, WORK, short},
+    work::{Taker, Work},
 };
 
 /// How often each consumer's channel is asked for a sign of life: a consumer can fall silent
@@ -62,19 +63,12 @@ struct Subscription {
     handler: Arc<dyn Handler>,
 }
 
-/// Who takes the deliveries of a queue.
-#[derive(Clone)]
-enum Taker {
-    Handler(Arc<dyn Handler>),
-    /// Of a queue's dead letters.
-    Keeper(Arc<dyn DeadLetters>),
-}
-
 /// The queues that a process consumes, on one connection of their own: a publisher that the broker
 /// blocks must not hold up acknowledgements.
 pub struct Consumers {
     options: BrokerOptions,
     state: BrokerState,
+    _wanted: Wanted,
     subscriptions: Vec<Subscription>,
     declared: Vec<QueueSpec>,
     dead_letters: Option<Arc<dyn DeadLetters>>,
@@ -90,6 +84,7 @@ impl Consumers {
             .build();
         Self {
             options,
+            _wanted: state.want(),
             state,
             subscriptions: Vec::new(),
             declared: Vec::new(),
@@ -128,7 +123,7 @@ impl Consumers {
     /// Consumes until `shutdown` is cancelled, then finishes what has begun. A broker that is away
     /// is waited for; a channel that fails takes the connection down, and all is built again.
     pub async fn run(self, shutdown: CancellationToken) {
-        let mut link = Link::new(&self.options, "consume", &self.state, &shutdown);
+        let mut link = Link::new(&self.options, "consume", &shutdown);
         while let Some(connection) = link.connect().await {
             let result = self.consume_all(&connection, &shutdown).await;
             link.ended(connection, result).await;
@@ -149,8 +144,12 @@ impl Consumers {
             channel.close(200, short("done")).await?;
         }
         let failed = shutdown.child_token();
+        let standing = Standing::new(self.subscriptions.len(), &self.state);
         let loops = self.subscriptions.iter().map(|subscription| async {
-            let result = self.consume_one(connection, subscription, &failed).await;
+            let begun = || standing.one_more();
+            let result = self
+                .consume_one(connection, subscription, begun, &failed)
+                .await;
             failed.cancel();
             result
         });
@@ -162,6 +161,7 @@ impl Consumers {
         &self,
         connection: &Connection,
         subscription: &Subscription,
+        begun: impl FnOnce(),
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
         topology::declare_exchanges(connection, &self.options.namespace).await?;
@@ -178,7 +178,15 @@ impl Consumers {
         let handler = Taker::Handler(Arc::clone(&subscription.handler));
         let work = self.work(spec.name, handler, keeper.clone(), stop);
         let Some(keeper) = keeper else {
-            return consume(&channel, &queue, subscription.concurrency, work, stop).await;
+            return consume(
+                &channel,
+                &queue,
+                subscription.concurrency,
+                work,
+                begun,
+                stop,
+            )
+            .await;
         };
         let dead_channel = connection.create_channel().await?;
         let dead = topology::dead_queue(&queue);
@@ -187,13 +195,13 @@ impl Consumers {
         let ended = stop.child_token();
         let both = tokio::join!(
             async {
-                let result =
-                    consume(&channel, &queue, subscription.concurrency, work, &ended).await;
+                let concurrency = subscription.concurrency;
+                let result = consume(&channel, &queue, concurrency, work, begun, &ended).await;
                 ended.cancel();
                 result
             },
             async {
-                let result = consume(&dead_channel, &dead, 1, keep, &ended).await;
+                let result = consume(&dead_channel, &dead, 1, keep, || {}, &ended).await;
                 ended.cancel();
                 result
             },
@@ -218,12 +226,36 @@ impl Consumers {
     }
 }
 
-/// Consumes a queue that is there until `stop`, then finishes what has begun.
+/// Counts the connection as up when the last of its queues is consumed: before, an event may pass by.
+struct Standing {
+    missing: AtomicUsize,
+    state: BrokerState,
+    up: OnceLock<Up>,
+}
+
+impl Standing {
+    fn new(queues: usize, state: &BrokerState) -> Self {
+        Self {
+            missing: AtomicUsize::new(queues),
+            state: state.clone(),
+            up: OnceLock::new(),
+        }
+    }
+
+    fn one_more(&self) {
+        if self.missing.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.up.get_or_init(|| self.state.mark_up());
+        }
+    }
+}
+
+/// Consumes a queue that is there until `stop`, tells when it has begun, and at the end finishes what is in hand.
 async fn consume(
     channel: &Channel,
     queue: &str,
     concurrency: u16,
     work: Work,
+    begun: impl FnOnce(),
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     channel
@@ -237,6 +269,7 @@ async fn consume(
             FieldTable::default(),
         )
         .await?;
+    begun();
     let tag = deliveries.tag();
     let permits = Arc::new(Semaphore::new(usize::from(concurrency)));
     let mut running = JoinSet::new();
@@ -288,162 +321,4 @@ async fn sign_of_life(channel: &Channel, queue: &str) -> anyhow::Result<()> {
     let asking = channel.queue_declare(short(queue), passive, FieldTable::default());
     tokio::time::timeout(ANSWER_TIMEOUT, asking).await??;
     Ok(())
-}
-
-#[derive(Clone)]
-struct Work {
-    queue: &'static str,
-    taker: Taker,
-    keeper: Option<Arc<dyn DeadLetters>>,
-    handled: Counter<u64>,
-    stop: CancellationToken,
-}
-
-impl Work {
-    async fn run(self, message: lapin::message::Delivery) {
-        let delivery = Delivery {
-            routing_key: message.routing_key.to_string(),
-            body: message.data.clone(),
-        };
-        let span = tracing::info_span!(
-            "consume",
-            otel.kind = "consumer",
-            messaging.system = "rabbitmq",
-            messaging.destination.name = self.queue,
-            messaging.message.id = message
-                .properties
-                .message_id()
-                .as_ref()
-                .map(tracing::field::display),
-        );
-        if let Some(traceparent) = header(&message, "traceparent") {
-            let headers = [("traceparent", traceparent.as_str())];
-            propagation::set_parent_from_headers(&span, headers.into_iter());
-        }
-        let answered = self.handle(&delivery, &message).instrument(span).await;
-        match answered {
-            // The delivery belonged to a connection that is gone: it comes again, and the inbox or
-            // the claim makes that harmless.
-            Ok(false) => tracing::debug!(
-                queue = self.queue,
-                "an answer came too late for its channel"
-            ),
-            Ok(true) => {}
-            Err(error) => {
-                tracing::debug!(queue = self.queue, error = %error, "an answer could not be given");
-            }
-        }
-    }
-
-    async fn handle(
-        &self,
-        delivery: &Delivery,
-        message: &lapin::message::Delivery,
-    ) -> lapin::Result<bool> {
-        let mut pauses = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(100))
-            .with_max_delay(Duration::from_secs(10))
-            .with_jitter()
-            .without_max_times()
-            .build();
-        loop {
-            let outcome = match &self.taker {
-                Taker::Handler(handler) => handler.handle(delivery).await,
-                Taker::Keeper(keeper) => match keeper.keep(self.letter(message, None)).await {
-                    Ok(()) => Handled::Done,
-                    Err(error) => Handled::Retry(error),
-                },
-            };
-            let label = match &outcome {
-                Handled::Done => "done",
-                Handled::Retry(_) => "retry",
-                Handled::Reject(_) => "reject",
-            };
-            self.handled.add(
-                1,
-                &[
-                    KeyValue::new("queue", self.queue),
-                    KeyValue::new("outcome", label),
-                ],
-            );
-            match outcome {
-                Handled::Done => return message.ack(BasicAckOptions::default()).await,
-                Handled::Reject(error) => return self.bury(message, &error).await,
-                Handled::Retry(error) => {
-                    tracing::warn!(
-                        queue = self.queue,
-                        error = format!("{error:#}"),
-                        "a delivery is handled again after a pause"
-                    );
-                    let pause = pauses.next().unwrap_or(Duration::from_secs(10));
-                    tokio::select! {
-                        () = tokio::time::sleep(pause) => {}
-                        // reject and not nack: from RabbitMQ 4.3 on a nack no longer counts
-                        // towards the delivery limit.
-                        () = self.stop.cancelled() => {
-                            return message.reject(BasicRejectOptions { requeue: true }).await;
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl Work {
-    /// Keeps a delivery that can never be handled, or leaves it to the dead-letter queue, from where
-    /// it is kept as soon as that is possible.
-    async fn bury(
-        &self,
-        message: &lapin::message::Delivery,
-        error: &anyhow::Error,
-    ) -> lapin::Result<bool> {
-        let reason = dead_letter::reason(error);
-        tracing::error!(
-            queue = self.queue,
-            error = reason,
-            "a delivery goes to the dead letters"
-        );
-        if let Some(keeper) = &self.keeper {
-            match keeper.keep(self.letter(message, Some(reason))).await {
-                Ok(()) => return message.ack(BasicAckOptions::default()).await,
-                Err(error) => tracing::warn!(
-                    queue = self.queue,
-                    error = format!("{error:#}"),
-                    "a dead letter stays with the broker for now"
-                ),
-            }
-        }
-        message.reject(BasicRejectOptions { requeue: false }).await
-    }
-
-    /// The delivery as a dead letter; without a reason the broker gave it up.
-    fn letter(&self, message: &lapin::message::Delivery, reason: Option<String>) -> DeadLetter {
-        let headers = dead_letter::headers_json(message.properties.headers().as_ref());
-        let (error, former_key) = match reason {
-            Some(reason) => (reason, None),
-            None => dead_letter::death(&headers),
-        };
-        DeadLetter {
-            queue: self.queue,
-            routing_key: former_key.unwrap_or_else(|| message.routing_key.to_string()),
-            broker_message_id: message
-                .properties
-                .message_id()
-                .as_ref()
-                .map(ToString::to_string),
-            traceparent: header(message, "traceparent"),
-            headers,
-            body: message.data.clone(),
-            error,
-        }
-    }
-}
-
-fn header(message: &lapin::message::Delivery, name: &str) -> Option<String> {
-    match message.properties.headers().as_ref()?.inner().get(name)? {
-        AMQPValue::LongString(value) => Some(value.to_string()),
-        AMQPValue::ShortString(value) => Some(value.to_string()),
-        _ => None,
-    }
 }

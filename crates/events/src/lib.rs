@@ -14,6 +14,7 @@ mod envelope;
 mod publisher;
 mod relay;
 pub mod topology;
+mod work;
 
 pub use broker::{BrokerOptions, BrokerState};
 pub use consumer::{Consumers, Delivery, Handled, Handler};

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    broker::{BrokerOptions, BrokerState, Link},
+    broker::{BrokerOptions, BrokerState, Link, Wanted},
     publisher::Publisher,
 };
 
@@ -44,6 +44,7 @@ pub struct Relay {
     db: Db,
     broker: BrokerOptions,
     state: BrokerState,
+    _wanted: Wanted,
     service: &'static str,
     waker: RelayWaker,
     backlog: Gauge<i64>,
@@ -63,6 +64,7 @@ impl Relay {
         Self {
             db,
             broker,
+            _wanted: state.want(),
             state,
             service,
             waker,
@@ -81,7 +83,7 @@ impl Relay {
     /// Publishes until `shutdown` is cancelled. A broker or database that is away is waited for.
     pub async fn run(self, shutdown: CancellationToken) {
         let holder = Uuid::now_v7();
-        let mut link = Link::new(&self.broker, "publish", &self.state, &shutdown);
+        let mut link = Link::new(&self.broker, "publish", &shutdown);
         while let Some(connection) = link.connect().await {
             let result = self.publish_on(&connection, holder, &shutdown).await;
             link.ended(connection, result).await;
@@ -104,6 +106,7 @@ impl Relay {
         shutdown: &CancellationToken,
     ) -> anyhow::Result<()> {
         let publisher = Publisher::open(connection, &self.broker.namespace).await?;
+        let _up = self.state.mark_up();
         let mut lease_checked: Option<Instant> = None;
         let mut kept_house: Option<Instant> = None;
         while !shutdown.is_cancelled() {

@@ -88,26 +88,6 @@ impl EventListener {
     }
 }
 
-/// Waits until somebody consumes the queue of that full name: an event that is published before its
-/// queue is bound reaches nobody, and a queue's bindings are made before its consumer.
-pub async fn queue_is_consumed(queue: &str) {
-    let connection = connect().await;
-    let passive = QueueDeclareOptions {
-        passive: true,
-        ..Default::default()
-    };
-    eventually(&format!("a consumer of {queue}"), async || {
-        // A queue that is not there closes the channel.
-        let channel = connection.create_channel().await.ok()?;
-        let asked = channel.queue_declare(queue.into(), passive, FieldTable::default());
-        let found = asked.await.ok()?.consumer_count() > 0;
-        drop(channel.close(200, "done".into()).await);
-        found.then_some(())
-    })
-    .await;
-    drop(connection.close(200, "done".into()).await);
-}
-
 /// Makes the exchanges as an operator: services whose users are an installation's may not.
 pub async fn make_exchanges(isolation: &Isolation) {
     let connection = connect().await;

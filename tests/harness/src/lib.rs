@@ -16,9 +16,7 @@ mod private;
 mod redis;
 
 pub use database::{ServiceRole, TestDb};
-pub use events::{
-    CaughtEvent, EventListener, make_exchanges, publish_command, publish_event, queue_is_consumed,
-};
+pub use events::{CaughtEvent, EventListener, make_exchanges, publish_command, publish_event};
 pub use eventually::eventually;
 pub use private::{PrivatePostgres, PrivateRabbit};
 pub use redis::PrivateRedis;

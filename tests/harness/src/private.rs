@@ -161,10 +161,12 @@ impl PrivateRabbit {
         self.home.run(&format!("rabbit_stop \"$HOME_DIR\" {epmd}"));
     }
 
-    /// SIGKILL.
+    /// SIGKILL; waits for the end, or the next start would find it running and do nothing.
     pub fn kill(&self) {
-        self.home
-            .run("kill -KILL \"$(cat \"$HOME_DIR/rabbit/rabbit.pid\")\"");
+        self.home.run(
+            "kill -KILL \"$(cat \"$HOME_DIR/rabbit/rabbit.pid\")\"; \
+             gone() { ! rabbit_running \"$HOME_DIR\"; }; wait_until 60 gone",
+        );
     }
 
     /// Starts it again with what it had.

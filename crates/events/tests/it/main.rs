@@ -29,9 +29,7 @@ use portal_events::{
     outbox_event, outbox_work,
     topology::{EVENTS, QueueKind, QueueSpec, WORK},
 };
-use portal_test_harness::{
-    Isolation, ServiceRole, TestDb, amqp_url, eventually, queue_is_consumed,
-};
+use portal_test_harness::{Isolation, ServiceRole, TestDb, amqp_url, eventually};
 use portal_types::TenantId;
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +47,8 @@ struct World {
     test_db: TestDb,
     db: Db,
     broker: BrokerOptions,
+    /// Of the consumers.
+    consuming: BrokerState,
     waker: RelayWaker,
     stop: CancellationToken,
 }
@@ -72,6 +72,7 @@ impl World {
             test_db,
             db,
             broker,
+            consuming: BrokerState::default(),
             waker: RelayWaker::default(),
             stop: CancellationToken::new(),
         }
@@ -89,7 +90,7 @@ impl World {
     }
 
     fn start_consumer(&self, queue: QueueSpec, handler: impl Handler) {
-        let consumers = Consumers::new(self.broker.clone(), BrokerState::default())
+        let consumers = Consumers::new(self.broker.clone(), self.consuming.clone())
             .subscribe(queue, 1, handler);
         tokio::spawn(consumers.run(self.stop.clone()));
     }
@@ -118,7 +119,10 @@ impl World {
 
     /// An event reaches the queues that are bound when it is published.
     async fn queue_is_consumed(&self) {
-        queue_is_consumed(&format!("{}{}", self.broker.namespace, QUEUE.name)).await;
+        eventually("the queue to be consumed", async || {
+            self.consuming.is_up().then_some(())
+        })
+        .await;
     }
 
     fn unpublished(&self) -> String {
@@ -276,7 +280,7 @@ impl DeadLetters for Keeper {
 async fn what_no_handler_takes_is_kept_with_the_reason_and_comes_back_when_it_is_published() {
     let world = World::new();
     let (keeper, notes) = (Keeper::default(), Notes::default());
-    let consumers = Consumers::new(world.broker.clone(), BrokerState::default())
+    let consumers = Consumers::new(world.broker.clone(), world.consuming.clone())
         .keep_dead_letters(keeper.clone())
         .subscribe(queue(), 1, notes.clone());
     tokio::spawn(consumers.run(world.stop.clone()));

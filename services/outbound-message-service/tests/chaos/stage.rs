@@ -3,9 +3,9 @@
 use std::{
     collections::{BTreeSet, HashMap},
     net::TcpListener,
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use portal_sandbox::NewWaba;
@@ -163,7 +163,8 @@ impl Stage {
             .envs(self.world.environment())
             .env("OUTBOUND__HTTP__BIND", &replica.bind)
             .env("FAILPOINTS", failpoints)
-            .stdout(Stdio::null())
+            // Shown when the case fails.
+            .env("OUTBOUND__TELEMETRY__LOG", "warn")
             .spawn()
             .unwrap();
         replica.process = Some(process);
@@ -216,7 +217,7 @@ impl Stage {
     pub(crate) async fn judge(&mut self) -> Evidence {
         let generator = self.generator.take().unwrap();
         let (seed, wishes) = generator.finish().await;
-        let quiet = tokio::time::timeout(PATIENCE, self.quiet()).await;
+        let moving = self.quiet().await;
         let evidence = Evidence {
             wishes,
             taken: self.taken(),
@@ -241,31 +242,47 @@ impl Stage {
             .map(ToString::to_string)
             .collect();
         assert!(
-            violations.is_empty() && quiet.is_ok(),
-            "seed {seed}: {} broken promises of {} messages, {} taken, quiet {}:\n{}",
+            violations.is_empty() && moving.is_empty(),
+            "seed {seed}: {} broken promises of {} messages, {} taken:\n{}\nstill moving: {moving:?}",
             violations.len(),
             evidence.rows.len(),
             evidence.taken.len(),
-            quiet.is_ok(),
             shown.join("\n"),
         );
         evidence
     }
 
-    async fn quiet(&self) {
+    /// Waits until nothing moves; answers what still does when the patience is over.
+    async fn quiet(&self) -> Vec<String> {
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            let moving = self.moving();
+            if moving.is_empty() || Instant::now() > patience {
+                return moving;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Messages that are not at rest, by status; events that wait, by key; webhooks that are to come.
+    fn moving(&self) -> Vec<String> {
         let restful: Vec<_> = self
             .may_rest
             .iter()
             .map(|status| format!("'{status}'"))
             .collect();
-        let sql = format!(
-            "SELECT (SELECT count(*) FROM messages WHERE status NOT IN ({})) \
-               + (SELECT count(*) FROM outbox_events WHERE published_at IS NULL)",
+        let mut moving = self.world.db.query(&format!(
+            "SELECT count(*) || ' messages ' || status || ', one is ' || min(message_id::text) \
+                 FROM messages WHERE status NOT IN ({}) GROUP BY status \
+             UNION ALL SELECT count(*) || ' unpublished ' || routing_key || ' since ' || min(created_at) \
+                 FROM outbox_events WHERE published_at IS NULL GROUP BY routing_key",
             restful.join(", ")
-        );
-        while self.world.db.query(&sql) != ["0"] || self.world.sandbox.webhooks_under_way() > 0 {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+        ));
+        let webhooks = self.world.sandbox.webhooks_under_way();
+        if webhooks > 0 {
+            moving.push(format!("{webhooks} webhooks under way"));
         }
+        moving
     }
 
     fn taken(&self) -> Vec<Taken> {

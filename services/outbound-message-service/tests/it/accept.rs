@@ -182,7 +182,8 @@ async fn a_key_stands_for_one_message_with_any_number_of_callers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_are_accepted_and_sent_while_the_broker_is_away_and_told_of_when_it_is_back() {
     let mut world = World::prepare(&[("RABBITMQ__URL", "amqp://127.0.0.1:1/%2f")]);
-    world.run_service().await;
+    world.launch_service();
+    world.wait_until_broker_is("down").await;
     let token = world.sisters.token("acme");
     let id = world.send(&token, "+1234567890").await;
     world.reaches(&token, &id, "read").await;

@@ -158,19 +158,31 @@ impl World {
 
     /// Runs the service in this process and leads Meta's webhooks to it.
     pub(crate) async fn run_service(&mut self) {
+        self.launch_service();
+        self.wait_until_ready().await;
+    }
+
+    /// As [`World::run_service`], without waiting.
+    pub(crate) fn launch_service(&mut self) {
         let settings = Settings::load_from(&self.environment).unwrap();
         let app = App::build(&settings, self.shutdown.clone()).unwrap();
         self.url = format!("http://{}", app.addr());
         tokio::spawn(app.run_until_stopped());
         self.lead_webhooks_here();
-        self.wait_until_ready().await;
     }
 
+    /// Waits until the service takes calls and its queues are there: an event before is lost.
     pub(crate) async fn wait_until_ready(&self) {
+        self.wait_until_broker_is("up").await;
+    }
+
+    /// Waits until the service takes calls, with or without a broker.
+    pub(crate) async fn wait_until_broker_is(&self, state: &str) {
         let ready = format!("{}/health/ready", self.url);
         eventually("the service to be ready", async || {
             let answer = self.http.get(&ready).send().await.ok()?;
-            answer.status().is_success().then_some(())
+            let report: Value = answer.error_for_status().ok()?.json().await.ok()?;
+            (report["dependencies"]["rabbitmq"]["status"] == state).then_some(())
         })
         .await;
         // As agent-portal-service does, which keeps the list.
