@@ -15,7 +15,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    domain::templates::{APPROVED, TemplateSchema},
+    domain::templates::{APPROVED, TemplateSchema, json_schema},
     state::AppState,
     store::{
         template_syncs::SyncRow,
@@ -81,6 +81,10 @@ pub(crate) struct TemplateView {
     needs_parameters: bool,
     /// What a send must give, part by part.
     schema: TemplateSchema,
+    /// The same as JSON Schema (draft 2020-12) of the values of `POST /api/messages/send/template`:
+    /// `header`, `parameters` and `buttons`, or `components`.
+    #[schema(value_type = Object)]
+    values_schema: Value,
     /// The components as Meta lists them.
     components: Value,
 }
@@ -91,6 +95,7 @@ impl From<TemplateRow> for TemplateView {
         let schema = TemplateSchema::read(&components, row.is_named);
         Self {
             needs_parameters: !schema.needs_nothing(),
+            values_schema: json_schema::of(&schema),
             schema,
             name: row.name,
             language: row.language,

@@ -430,6 +430,50 @@ async fn what_meta_would_refuse_is_refused_before_anything_is_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_one_time_code_that_is_too_long_is_refused_before_anything_is_stored() {
+    let world = world_with_templates().await;
+    for name in ["login_code", "login_code_one_tap"] {
+        let code = |code: &str| {
+            json!({"to": "+1234567890", "template_name": name, "language": "en_US",
+                   "parameters": [code], "buttons": [{"index": 0, "url": code}]})
+        };
+        let (status, answer) = send(&world, code("1234567890123456")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+        assert_eq!(
+            bad_fields(&answer),
+            [
+                "template.components[1].parameters[0].text",
+                "template.components[0].parameters[0].text"
+            ]
+        );
+        assert_eq!(world.db.query("SELECT count(*) FROM messages"), ["0"]);
+        let (_, template) = ask(
+            &world,
+            Method::GET,
+            &world.sisters.token("acme"),
+            &format!("/api/templates/{name}"),
+        )
+        .await;
+        let formal = &template["languages"][0]["values_schema"];
+        assert_eq!(
+            formal["$schema"],
+            "https://json-schema.org/draft/2020-12/schema"
+        );
+        let members = &formal["oneOf"][0]["properties"];
+        let value = &members["parameters"]["prefixItems"][0]["anyOf"][0];
+        assert_eq!(value["maxLength"], 15, "{formal}");
+    }
+    let code = json!({"to": "+1234567890", "template_name": "login_code", "language": "en_US",
+        "parameters": ["123456789012345"], "buttons": [{"index": 0, "url": "123456789012345"}]});
+    let (status, answer) = send(&world, code).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    let id = answer["message_id"].as_str().unwrap();
+    world
+        .reaches(&world.sisters.token("acme"), id, "read")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn before_templates_were_read_meta_decides() {
     let world = World::start().await;
     let (status, answer) = send(

@@ -1,6 +1,7 @@
 //! Rules about message templates: what a send of one must give.
 
 pub(crate) mod check;
+pub(crate) mod json_schema;
 pub(crate) mod schema;
 
 pub(crate) use schema::TemplateSchema;

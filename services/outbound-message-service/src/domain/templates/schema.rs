@@ -338,8 +338,13 @@ impl<'t> Parts<'t> {
     }
 }
 
+/// Begins the address of a button for a one-time password: Meta lists it as a link.
+const OTP_ADDRESS: &str = "https://www.whatsapp.com/otp/";
+
 fn is_otp(button: &Value) -> bool {
+    let address = text(button, "url");
     text(button, "type").is_some_and(|kind| kind.eq_ignore_ascii_case("OTP"))
+        || address.is_some_and(|address| address.starts_with(OTP_ADDRESS))
 }
 
 fn text_schema(part: &Value, is_named: bool, max_length: usize) -> TextSchema {
@@ -399,6 +404,12 @@ fn button_schema(index: usize, button: &Value, below_offer: bool) -> ButtonSchem
         example: button_example(button),
     };
     let taken = match kind.as_str() {
+        _ if is_otp(button) => Some(value(
+            ButtonValueKind::OneTimePassword,
+            "url",
+            true,
+            Some(MAX_CODE_CHARS),
+        )),
         "url" => url
             .as_deref()
             .filter(|url| !placeholders(url).is_empty())
@@ -406,12 +417,6 @@ fn button_schema(index: usize, button: &Value, below_offer: bool) -> ButtonSchem
                 let room = MAX_URL_CHARS.saturating_sub(without_placeholders(url));
                 value(ButtonValueKind::UrlSuffix, "url", true, Some(room))
             }),
-        "otp" => Some(value(
-            ButtonValueKind::OneTimePassword,
-            "url",
-            true,
-            Some(MAX_CODE_CHARS),
-        )),
         "copy_code" => {
             let max = if below_offer {
                 MAX_OFFER_COUPON_CHARS

@@ -154,11 +154,26 @@ fn offers_cards_and_codes_have_limits_of_their_own() {
         {"type": "BODY", "add_security_recommendation": true},
         {"type": "BUTTONS", "buttons": [{"type": "OTP"}]},
     ]);
-    let body = TemplateSchema::read(&code, false).body.unwrap();
-    assert_eq!(
-        (names(&body), body.variables[0].max_length),
-        (vec!["1"], 15)
-    );
+    // As Meta lists it once it is approved.
+    let listed = json!([
+        {"type": "BODY", "text": "*{{1}}* is your verification code.", "add_security_recommendation": true},
+        {"type": "BUTTONS", "buttons": [{"type": "URL", "text": "Copy code",
+            "url": "https://www.whatsapp.com/otp/code/?otp_type=COPY_CODE&code=otp{{1}}"}]},
+    ]);
+    for code in [code, listed] {
+        let schema = TemplateSchema::read(&code, false);
+        let body = schema.body.unwrap();
+        let variable = &body.variables[0];
+        assert_eq!(
+            (names(&body), variable.max_length, variable.is_code),
+            (vec!["1"], 15, true)
+        );
+        let value = schema.buttons[0].value.as_ref().unwrap();
+        assert_eq!(
+            (value.kind, value.max_length),
+            (ButtonValueKind::OneTimePassword, Some(15))
+        );
+    }
 }
 
 #[test]

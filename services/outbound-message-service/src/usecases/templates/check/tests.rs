@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::templates::{
-    TemplateSchema,
+    TemplateSchema, json_schema,
+    json_schema::tests::satisfies,
     schema::{ButtonSchema, ButtonValueKind, HeaderSchema, ParameterFormat, TextSchema},
 };
 
@@ -254,6 +255,12 @@ async fn values_made_from_a_schema_are_taken() {
                 format: schema.parameter_format,
             };
             let components = filler.components(&schema);
+            let whole = json!({"components": components});
+            assert!(
+                satisfies(&whole, &json_schema::of(&schema)),
+                "{}: {whole}",
+                seeded.name
+            );
             let typed: Vec<_> = serde_json::from_value(json!(components)).unwrap();
             let mut errors = FieldErrors::new();
             check::check(&schema, &typed, "components", NOW, &mut errors);
