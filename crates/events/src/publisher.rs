@@ -40,8 +40,9 @@ impl Publisher {
         })
     }
 
-    /// Publishes the batch and answers the ids that the broker confirmed, up to the first that it
-    /// did not: later ones must not overtake it. An error means that nothing is known of the rest.
+    /// Publishes the batch and answers the ids that the broker took, up to the first that it refused:
+    /// later ones must not overtake it. Work that no queue takes holds up nobody: it is published again
+    /// when its queue is there. An error means that nothing is known of the rest.
     pub(crate) async fn publish(&self, batch: &[UnpublishedEvent]) -> anyhow::Result<Vec<Uuid>> {
         tokio::time::timeout(ANSWER_TIMEOUT, self.publish_batch(batch)).await?
     }
@@ -81,7 +82,8 @@ impl Publisher {
         let confirmed: Vec<Uuid> = batch
             .iter()
             .zip(acked)
-            .take_while(|(event, acked)| *acked && !returned.contains(&event.event_id.to_string()))
+            .take_while(|(_, acked)| *acked)
+            .filter(|(event, _)| !returned.contains(&event.event_id.to_string()))
             .map(|(event, _)| event.event_id)
             .collect();
         if confirmed.len() < batch.len() {

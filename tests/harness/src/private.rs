@@ -169,6 +169,13 @@ impl PrivateRabbit {
         );
     }
 
+    /// Loses everything but what its definitions say.
+    pub fn forget(&self) {
+        self.stop();
+        self.home.run("rm -rf \"$HOME_DIR/rabbit/mnesia\"");
+        self.resume();
+    }
+
     /// Starts it again with what it had.
     pub fn resume(&self) {
         let Self {

@@ -120,6 +120,10 @@ impl Stage {
         };
         stage.world.url = format!("http://{}", stage.replicas[0].bind);
         stage.world.lead_webhooks_here();
+        // Meta goes on for days; here a pause that grew with an outage would outlast the case.
+        stage.world.sandbox.change_webhook(|webhook| {
+            webhook.retry = vec![Duration::from_millis(500); 600];
+        });
         for number in 0..stage.replicas.len() {
             let failpoints = if number == 0 { setup.failpoints } else { "" };
             stage.start_replica(number, failpoints);
