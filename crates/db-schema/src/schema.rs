@@ -75,6 +75,7 @@ diesel::table! {
         name -> Nullable<Varchar>,
         name_at -> Nullable<Timestamptz>,
         first_seen_at -> Timestamptz,
+        shown_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -192,6 +193,8 @@ diesel::table! {
         canceled_at -> Nullable<Timestamptz>,
         error -> Nullable<Jsonb>,
         status -> Text,
+        undelivered_error -> Nullable<Jsonb>,
+        given_up_error -> Nullable<Jsonb>,
     }
 }
 
@@ -234,7 +237,6 @@ diesel::table! {
         contact_name -> Nullable<Varchar>,
         status -> Text,
         unread_count -> Int4,
-        last_message -> Nullable<Text>,
         last_activity_at -> Timestamptz,
         window_expires_at -> Nullable<Timestamptz>,
         #[max_length = 255]
@@ -254,6 +256,8 @@ diesel::table! {
         closed_at -> Nullable<Timestamptz>,
         episode -> Int4,
         merged_into -> Nullable<Uuid>,
+        first_inbound_at -> Nullable<Timestamptz>,
+        free_since -> Nullable<Timestamptz>,
     }
 }
 

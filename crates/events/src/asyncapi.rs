@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::{
     catalogue::{
-        ContactPreferenceChanged, EventData, MessageAccepted, MessageCanceled, MessageDelivered,
+        ContactPreferenceChanged, ConversationAssigned, ConversationClosed, ConversationOpened,
+        ConversationReleased, ConversationReopened, ConversationTransferred, EventData, MessageAccepted, MessageCanceled, MessageDelivered,
         MessageDuplicateDetected, MessageEchoed, MessageFailed, MessageRead, MessageReceived,
         MessageRejected, MessageSent, MessageStatusCorrected, SessionRefreshed, SessionRevoked,
         SessionStarted, TemplateStatusChanged, TenantCreated, TenantDeleted,
@@ -90,6 +91,12 @@ pub fn events() -> Vec<EventDescription> {
         EventDescription::of::<SessionStarted>(),
         EventDescription::of::<SessionRefreshed>(),
         EventDescription::of::<SessionRevoked>(),
+        EventDescription::of::<ConversationOpened>(),
+        EventDescription::of::<ConversationAssigned>(),
+        EventDescription::of::<ConversationReleased>(),
+        EventDescription::of::<ConversationTransferred>(),
+        EventDescription::of::<ConversationClosed>(),
+        EventDescription::of::<ConversationReopened>(),
         EventDescription::of::<MessageAccepted>(),
         EventDescription::of::<MessageSent>(),
         EventDescription::of::<MessageDelivered>(),

@@ -35,10 +35,15 @@ macro_rules! event {
     };
 }
 
+mod conversations;
 mod inbound;
 
+pub use conversations::{
+    ConversationAssigned, ConversationClosed, ConversationOpened, ConversationReleased,
+    ConversationReopened, ConversationTransferred,
+};
 pub use inbound::{
-    ContactPreferenceChanged, MessageDuplicateDetected, MessageEchoed, MessageReceived,
+    ContactPreferenceChanged, IdentityChange, MessageDuplicateDetected, MessageEchoed, MessageReceived,
     MessageStatusCorrected, TenantWhatsappAccountChanged, TenantWhatsappQualityChanged,
 };
 
@@ -168,6 +173,12 @@ event!(
         /// The content, unless the deployment keeps message texts out of events.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         content: Option<serde_json::Value>,
+        /// The number that it is sent from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        phone_number_id: Option<String>,
+        /// The wamid of the message that it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply_to: Option<String>,
     }
 );
 
@@ -227,6 +238,10 @@ event!(
     MessageFailed = "message.failed", subject message_id,
     {
         message_id: MessageId, tenant_id: TenantId, to: String, error: MessageError, attempts: i32,
+        /// Whether Meta reported it after it had taken the message; otherwise Meta refused it at once
+        /// or it was given up, and a later report that it was sent outweighs that.
+        #[serde(default)]
+        reported: bool,
     }
 );
 

@@ -8,6 +8,24 @@ use uuid::Uuid;
 
 use super::EventData;
 
+/// What a contact's number or business-scoped user id was and is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub struct IdentityChange {
+    /// The number now, digits only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wa_id: Option<String>,
+    /// The user id now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+    /// The number before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_wa_id: Option<String>,
+    /// The user id before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_user_id: Option<String>,
+}
+
 event!(
     /// A contact wrote. Events of one conversation are published in the order in which its messages
     /// were stored; `sent_at` tells in which they were written.
@@ -38,6 +56,9 @@ event!(
         /// The wamid of the message that it reacts to, edits or revokes; that may come later.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         refers_to: Option<String>,
+        /// The contact's number or user id changed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        identity_change: Option<IdentityChange>,
         /// When it was written, by Meta's clock.
         sent_at: DateTime<Utc>,
         /// Until when the contact can be written to freely; nothing where it opened no window.

@@ -350,6 +350,8 @@ impl Acceptor {
             message_type: message.type_.clone(),
             sent_by,
             content: self.content_in_events.then_some(content),
+            phone_number_id: Some(message.phone_number_id.clone()),
+            reply_to: message.reply_to.clone(),
         };
         let row = Row {
             event: outbox_event(SOURCE, &tenant, &context, now, &event)?,

@@ -158,6 +158,7 @@ pub(crate) fn event_of(
                 to,
                 error,
                 attempts,
+                reported: report.source == Source::Webhook,
             };
             outbox_event(SOURCE, &tenant, &context, at, &event)?
         }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Duration, Utc};
 use portal_db::{DbError, Tx, outbox};
 use portal_events::{
     EventContext,
-    catalogue::{ContactPreferenceChanged, MessageEchoed, MessageReceived},
+    catalogue::{self, ContactPreferenceChanged, MessageEchoed, MessageReceived},
     outbox_event,
 };
 use portal_types::{ConversationId, TenantId};
@@ -14,7 +14,6 @@ use portal_whatsapp::webhook::{InboundMessage, Person, Preference};
 use uuid::Uuid;
 
 use crate::{
-    domain::conversation::conversation_of,
     events::SOURCE,
     store::{
         contacts::{self, LastSeen, NewAlias},
@@ -275,7 +274,7 @@ fn row(
         phone_number_id: arrival.phone_number_id.clone(),
         wamid: message.wamid.clone(),
         origin: if message.is_echo { "phone" } else { "contact" },
-        conversation_id: conversation_of(tenant, &arrival.phone_number_id, &contact).as_uuid(),
+        conversation_id: ConversationId::of(tenant, &arrival.phone_number_id, &contact).as_uuid(),
         contact,
         wa_id: message.person.wa_id.clone(),
         user_id: message.person.user_id.clone(),
@@ -331,6 +330,14 @@ fn event(
         user_id: row.user_id.clone(),
         context_wamid: row.context_wamid.clone(),
         refers_to: row.refers_to.clone(),
+        identity_change: arrival.message.identity.as_ref().map(|change| {
+            catalogue::IdentityChange {
+                wa_id: change.wa_id.clone(),
+                user_id: change.user_id.clone(),
+                previous_wa_id: change.previous_wa_id.clone(),
+                previous_user_id: change.previous_user_id.clone(),
+            }
+        }),
         sent_at: row.sent_at,
         window_expires_at: arrival.message.opens_window().then(|| row.sent_at + WINDOW),
     };
