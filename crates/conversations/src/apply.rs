@@ -173,7 +173,9 @@ fn place(
     let by_ref: Vec<(Uuid, &Message)> = waiting.iter().map(|(id, m)| (*id, m)).collect();
     let resolved = contacts::resolve(tx, tenant, &by_ref)?;
     for contact in &resolved.grown {
-        applied.merged.extend(merge::merge(tx, tenant, contact, now)?);
+        applied
+            .merged
+            .extend(merge::merge(tx, tenant, contact, now)?);
     }
     let wanted: BTreeSet<(String, Identity)> = waiting
         .iter()
@@ -209,7 +211,10 @@ fn place(
             .execute(tx.conn())?;
         places.insert(key, (thread, conversation.as_uuid()));
     }
-    let mut ids: Vec<Uuid> = places.values().map(|(_, conversation)| *conversation).collect();
+    let mut ids: Vec<Uuid> = places
+        .values()
+        .map(|(_, conversation)| *conversation)
+        .collect();
     ids.sort_unstable();
     ids.dedup();
     let mut found = BTreeMap::new();
@@ -231,9 +236,7 @@ fn known_threads(
 ) -> Result<Places, DbError> {
     let ids: Vec<Uuid> = wanted
         .iter()
-        .map(|(number, identity)| {
-            ConversationId::of(tenant, number, identity.as_str()).as_uuid()
-        })
+        .map(|(number, identity)| ConversationId::of(tenant, number, identity.as_str()).as_uuid())
         .collect();
     let rows: Vec<(String, String, Uuid, Uuid)> = threads::table
         .filter(threads::tenant_id.eq(tenant.as_str()))
@@ -269,7 +272,11 @@ fn settle(
     for ((entry_id, message), seq) in new.into_iter().zip(seqs) {
         let key = (message.phone_number_id.clone(), message.identity.clone());
         let home = places.get(&key).and_then(|(thread_id, conversation_id)| {
-            Some((*thread_id, *conversation_id, found.get_mut(conversation_id)?))
+            Some((
+                *thread_id,
+                *conversation_id,
+                found.get_mut(conversation_id)?,
+            ))
         });
         let Some((thread_id, conversation_id, found)) = home else {
             return Err(DbError::NotFound);
@@ -279,7 +286,10 @@ fn settle(
         let row = ours.get(&entry_id);
         let entry = Entry {
             entry_id,
-            wamid: message.wamid.clone().max(row.and_then(|row| row.wamid.clone())),
+            wamid: message
+                .wamid
+                .clone()
+                .max(row.and_then(|row| row.wamid.clone())),
             evidence: row.map(EntryRow::evidence).unwrap_or_default(),
             message: Some(message),
         };

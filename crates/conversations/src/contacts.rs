@@ -274,7 +274,12 @@ fn note_names(tx: &mut Tx<'_>, messages: &[(Uuid, &Message)]) -> Result<(), DbEr
         }
         let at = message.occurred_at;
         let name = message.name.as_ref().filter(|name| !name.is_empty());
-        let name = name.map(|name| (at, name.chars().filter(|c| *c != '\0').take(CHARS).collect()));
+        let name = name.map(|name| {
+            (
+                at,
+                name.chars().filter(|c| *c != '\0').take(CHARS).collect(),
+            )
+        });
         for identity in std::iter::once(&message.identity).chain(&message.also) {
             let last = shown.entry(identity).or_insert((at, None));
             last.0 = last.0.max(at);
@@ -296,7 +301,12 @@ fn note_names(tx: &mut Tx<'_>, messages: &[(Uuid, &Message)]) -> Result<(), DbEr
          WHERE i.tenant_id = app_tenant_id() AND i.identity = s.identity",
     );
     statement
-        .column(shown.keys().map(|i| i.as_str().to_owned()).collect::<Vec<String>>())
+        .column(
+            shown
+                .keys()
+                .map(|i| i.as_str().to_owned())
+                .collect::<Vec<String>>(),
+        )
         .column(shown.values().map(|(at, _)| *at).collect::<Vec<_>>())
         .column(Column::TimeOrNull(
             shown

@@ -159,7 +159,10 @@ mod tests {
 
     fn failure(seconds: i64) -> Failure {
         let error = json!({"class": seconds});
-        Failure { at: at(seconds), error }
+        Failure {
+            at: at(seconds),
+            error,
+        }
     }
 
     fn evidence() -> impl Strategy<Value = Evidence> {
@@ -201,29 +204,67 @@ mod tests {
         let none = Evidence::default;
         for (evidence, expected) in [
             (none(), Status::Accepted),
-            (Evidence { canceled_at: Some(at(1)), ..none() }, Status::Canceled),
-            (Evidence { sent_at: Some(at(1)), ..none() }, Status::Sent),
+            (
+                Evidence {
+                    canceled_at: Some(at(1)),
+                    ..none()
+                },
+                Status::Canceled,
+            ),
+            (
+                Evidence {
+                    sent_at: Some(at(1)),
+                    ..none()
+                },
+                Status::Sent,
+            ),
             // Given up, and then Meta says that it was sent; Meta's times are earlier than ours.
             (
-                Evidence { sent_at: Some(at(1)), given_up: Some(failure(9)), ..none() },
+                Evidence {
+                    sent_at: Some(at(1)),
+                    given_up: Some(failure(9)),
+                    ..none()
+                },
                 Status::Sent,
             ),
             (
-                Evidence { sent_at: Some(at(1)), undelivered: Some(failure(1)), ..none() },
+                Evidence {
+                    sent_at: Some(at(1)),
+                    undelivered: Some(failure(1)),
+                    ..none()
+                },
                 Status::Failed,
             ),
             // Sent again after Meta had reported that it failed.
             (
-                Evidence { sent_at: Some(at(5)), undelivered: Some(failure(1)), ..none() },
+                Evidence {
+                    sent_at: Some(at(5)),
+                    undelivered: Some(failure(1)),
+                    ..none()
+                },
                 Status::Sent,
             ),
-            (Evidence { undelivered: Some(failure(1)), ..none() }, Status::Failed),
             (
-                Evidence { delivered_at: Some(at(1)), undelivered: Some(failure(9)), ..none() },
+                Evidence {
+                    undelivered: Some(failure(1)),
+                    ..none()
+                },
+                Status::Failed,
+            ),
+            (
+                Evidence {
+                    delivered_at: Some(at(1)),
+                    undelivered: Some(failure(9)),
+                    ..none()
+                },
                 Status::Delivered,
             ),
             (
-                Evidence { read_at: Some(at(1)), delivered_at: Some(at(2)), ..none() },
+                Evidence {
+                    read_at: Some(at(1)),
+                    delivered_at: Some(at(2)),
+                    ..none()
+                },
                 Status::Read,
             ),
         ] {

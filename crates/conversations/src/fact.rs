@@ -92,7 +92,10 @@ impl Message {
     /// Whether it counts as unread and as last message; a reaction does not.
     pub fn is_shown(&self) -> bool {
         self.refers_to.is_none()
-            && !matches!(&*self.message_type, "reaction" | "edit" | "revoke" | "system")
+            && !matches!(
+                &*self.message_type,
+                "reaction" | "edit" | "revoke" | "system"
+            )
     }
 
     /// Its text, for lists and searches.
@@ -253,7 +256,11 @@ impl Fact {
             at: event.time.trunc_subsecs(DIGITS),
             error: serde_json::to_value(&event.data.error).unwrap_or_default(),
         };
-        Self::failed_with(event.data.message_id.as_uuid(), failure, event.data.reported)
+        Self::failed_with(
+            event.data.message_id.as_uuid(),
+            failure,
+            event.data.reported,
+        )
     }
 
     /// It failed; `reported` by Meta after it had taken the message.

@@ -235,7 +235,9 @@ impl ConversationRow {
     fn look_again(&mut self, tx: &mut Tx<'_>, tenant: &TenantId) -> Result<(), DbError> {
         let id = self.conversation_id.as_uuid();
         state::refresh(tx, &[id])?;
-        *self = rows::list(tx, tenant, &[id])?.pop().ok_or(DbError::NotFound)?;
+        *self = rows::list(tx, tenant, &[id])?
+            .pop()
+            .ok_or(DbError::NotFound)?;
         Ok(())
     }
 }

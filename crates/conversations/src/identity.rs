@@ -95,7 +95,12 @@ mod tests {
 
     #[test]
     fn a_variant_leads_back() {
-        for digits in ["5511988887777", "551168887777", "5215512345678", "525512345678"] {
+        for digits in [
+            "5511988887777",
+            "551168887777",
+            "5215512345678",
+            "525512345678",
+        ] {
             let identity = Identity::number(digits);
             assert_eq!(identity.variant().unwrap().variant(), Some(identity));
         }

@@ -75,7 +75,10 @@ fn merge_at(
     let Some(mut kept) = kept.pop() else {
         return Err(DbError::NotFound);
     };
-    let from: Vec<Uuid> = others.iter().map(|row| row.conversation_id.as_uuid()).collect();
+    let from: Vec<Uuid> = others
+        .iter()
+        .map(|row| row.conversation_id.as_uuid())
+        .collect();
     join(&mut kept, &others);
     keep_one_holder(tx, tenant, &mut kept, &from, now)?;
     for mut other in others {
@@ -116,7 +119,8 @@ fn join(kept: &mut ConversationRow, others: &[ConversationRow]) {
             (own, other) => own.or(other),
         };
         if kept.genesys_conversation_id.is_none() {
-            kept.genesys_conversation_id.clone_from(&other.genesys_conversation_id);
+            kept.genesys_conversation_id
+                .clone_from(&other.genesys_conversation_id);
         }
     }
     if is_open {

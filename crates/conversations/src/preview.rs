@@ -38,7 +38,12 @@ pub fn preview(message_type: &str, payload: &Value) -> Option<String> {
         .find_map(|place| payload.pointer(place)?.as_str())
         .filter(|text| !text.is_empty())?;
     // PostgreSQL has no place for NUL in a text.
-    Some(text.chars().filter(|c| *c != '\0').take(MAX_CHARS).collect())
+    Some(
+        text.chars()
+            .filter(|c| *c != '\0')
+            .take(MAX_CHARS)
+            .collect(),
+    )
 }
 
 #[cfg(test)]
@@ -62,10 +67,18 @@ mod tests {
                 json!({"interactive": {"type": "list_reply", "list_reply": {"id": "1", "title": "Yes"}}}),
                 Some("Yes"),
             ),
-            ("never_heard_of", json!({"never_heard_of": {"body": "x"}}), None),
+            (
+                "never_heard_of",
+                json!({"never_heard_of": {"body": "x"}}),
+                None,
+            ),
             ("text", json!(null), None),
         ] {
-            assert_eq!(preview(message_type, &payload).as_deref(), expected, "{message_type}");
+            assert_eq!(
+                preview(message_type, &payload).as_deref(),
+                expected,
+                "{message_type}"
+            );
         }
     }
 }

@@ -175,7 +175,9 @@ fn move_out(
         .load(tx.conn())?;
     let mut by_number: BTreeMap<String, (Uuid, Vec<Uuid>)> = BTreeMap::new();
     for (thread, number, conversation) in own {
-        let entry = by_number.entry(number).or_insert((conversation, Vec::new()));
+        let entry = by_number
+            .entry(number)
+            .or_insert((conversation, Vec::new()));
         entry.1.push(thread);
     }
     let mut separated = Vec::new();
@@ -184,7 +186,9 @@ fn move_out(
         let ids = [from, into.as_uuid()];
         let rows = rows::lock(tx, tenant, &ids)?;
         let (Some(mut old), Some(mut new)) = (
-            rows.iter().find(|row| row.conversation_id.as_uuid() == from).cloned(),
+            rows.iter()
+                .find(|row| row.conversation_id.as_uuid() == from)
+                .cloned(),
             rows.iter().find(|row| row.conversation_id == into).cloned(),
         ) else {
             return Err(DbError::NotFound);
@@ -225,7 +229,9 @@ fn move_out(
         )?;
         state::refresh(tx, &ids)?;
         for row in rows::list(tx, tenant, &[into.as_uuid()])? {
-            let from = rows::list(tx, tenant, &[from])?.pop().unwrap_or(old.clone());
+            let from = rows::list(tx, tenant, &[from])?
+                .pop()
+                .unwrap_or(old.clone());
             separated.push(Separated { from, row });
         }
     }

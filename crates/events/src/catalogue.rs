@@ -43,8 +43,9 @@ pub use conversations::{
     ConversationReopened, ConversationTransferred,
 };
 pub use inbound::{
-    ContactPreferenceChanged, IdentityChange, MessageDuplicateDetected, MessageEchoed, MessageReceived,
-    MessageStatusCorrected, TenantWhatsappAccountChanged, TenantWhatsappQualityChanged,
+    ContactPreferenceChanged, IdentityChange, MessageDuplicateDetected, MessageEchoed,
+    MessageReceived, MessageStatusCorrected, TenantWhatsappAccountChanged,
+    TenantWhatsappQualityChanged,
 };
 
 event!(

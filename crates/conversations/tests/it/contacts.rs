@@ -29,7 +29,9 @@ async fn a_user_id_and_a_number_are_one_conversation_in_every_order() {
         // By its other name, too.
         assert_eq!(world.get(world.id(user)).await, row);
         assert_eq!(
-            world.test_db.query("SELECT count(*) FROM conversations WHERE merged_into IS NULL"),
+            world
+                .test_db
+                .query("SELECT count(*) FROM conversations WHERE merged_into IS NULL"),
             ["1"]
         );
     }
@@ -38,7 +40,9 @@ async fn a_user_id_and_a_number_are_one_conversation_in_every_order() {
 #[tokio::test]
 async fn forms_of_a_brazilian_mobile_are_one_contact_and_landlines_are_not() {
     let world = World::new();
-    world.apply(vec![accepted(Uuid::now_v7(), "+5511988887777", 1)]).await;
+    world
+        .apply(vec![accepted(Uuid::now_v7(), "+5511988887777", 1)])
+        .await;
     let applied = world
         .apply(vec![received(Uuid::now_v7(), "+551188887777", None, 2)])
         .await;
@@ -49,7 +53,9 @@ async fn forms_of_a_brazilian_mobile_are_one_contact_and_landlines_are_not() {
     );
     // What Meta sent stays as it was.
     assert_eq!(
-        world.test_db.query("SELECT identity FROM contact_identities ORDER BY 1"),
+        world
+            .test_db
+            .query("SELECT identity FROM contact_identities ORDER BY 1"),
         ["+551188887777", "+5511988887777"]
     );
 
@@ -110,12 +116,23 @@ async fn a_merge_is_undone_and_stays_so() {
     let separated = world
         .write(move |tx| {
             let (one, other) = (Identity::of(now), Identity::of(number));
-            separate(tx, &tenant, &one, &other, person, Some("sold"), chrono::Utc::now())
-                .map_err(|error| DbError::Other(Box::new(error)))
+            separate(
+                tx,
+                &tenant,
+                &one,
+                &other,
+                person,
+                Some("sold"),
+                chrono::Utc::now(),
+            )
+            .map_err(|error| DbError::Other(Box::new(error)))
         })
         .await;
     assert_eq!(separated.len(), 1);
-    let (old, new) = (world.get(world.id(number)).await, world.get(world.id(now)).await);
+    let (old, new) = (
+        world.get(world.id(number)).await,
+        world.get(world.id(now)).await,
+    );
     assert_eq!(new.conversation_id, world.id(now));
     assert_eq!((old.unread_count, new.unread_count), (1, 1));
     assert_eq!(old.user_id.as_deref(), Some(former));

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use portal_conversations::{
-    Applied, ConversationRow, Doing, Evidence, Fact, Identity, Message, Person, Report, What, apply,
-    lock_conversation,
+    Applied, ConversationRow, Doing, Evidence, Fact, Identity, Message, Person, Report, What,
+    apply, lock_conversation,
 };
 use portal_db::{Db, DbError, DbOptions, Tx};
 use portal_test_harness::{ServiceRole, TestDb};
@@ -51,7 +51,8 @@ impl World {
 
     pub(crate) async fn apply(&self, facts: Vec<Fact>) -> Applied {
         let tenant = self.tenant.clone();
-        self.write(move |tx| apply(tx, &tenant, facts, Utc::now())).await
+        self.write(move |tx| apply(tx, &tenant, facts, Utc::now()))
+            .await
     }
 
     pub(crate) async fn write<T: Send + 'static>(
