@@ -1,4 +1,12 @@
 //! Against a real PostgreSQL.
+#![allow(clippy::allow_attributes, reason = "not every file trips every lint")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
 
 mod contacts;
+mod reports;
 mod world;

@@ -61,6 +61,7 @@ fn every_event_of_the_catalogue_is_described() {
     let catalogue = concat!(
         include_str!("../../src/catalogue.rs"),
         include_str!("../../src/catalogue/inbound.rs"),
+        include_str!("../../src/catalogue/conversations.rs"),
     );
     let types: Vec<_> = catalogue
         .lines()
