@@ -62,6 +62,29 @@ pub(crate) fn hold_wait(probes: i32) -> Duration {
     Duration::from_secs((30 << exponent).min(600))
 }
 
+/// Whether Meta may have refused a message because it does not know one of these ids of files (any
+/// more). It says so by 131052 or 131053, or as of a wrong value (100, 131009) or of an object that
+/// does not exist (100, subcode 33), which may mean other things.
+pub(crate) fn may_miss_a_file<'a>(
+    error: &SendError,
+    meta_media_ids: impl IntoIterator<Item = &'a str>,
+) -> bool {
+    if error.outcome != Outcome::NotAccepted {
+        return false;
+    }
+    let mut ids = meta_media_ids.into_iter().peekable();
+    match (error.code, error.class) {
+        _ if ids.peek().is_none() => false,
+        (Some(131_052 | 131_053), _) | (Some(100 | 131_009), ErrorClass::Permanent) => true,
+        // The number itself may be what does not exist: the id must be named.
+        (Some(100), ErrorClass::AccountState) => {
+            let details = error.details.as_deref().unwrap_or_default();
+            ids.any(|id| error.title.contains(id) || details.contains(id))
+        }
+        _ => false,
+    }
+}
+
 /// What a message has behind it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tries {
@@ -174,6 +197,36 @@ mod tests {
             let verdict = verdict(&error(Outcome::Unknown, class), tries(0), 0.5);
             assert_eq!(verdict, Verdict::AwaitWebhook);
         }
+    }
+
+    #[test]
+    fn a_file_may_be_missed_only_where_there_is_one_and_the_answer_may_mean_it() {
+        let refused = |code, class| SendError {
+            code: Some(code),
+            details: Some("Object with ID '71' does not exist".to_owned()),
+            ..error(Outcome::NotAccepted, class)
+        };
+        for (code, class, expected) in [
+            (131_053, ErrorClass::Permanent, true),
+            (131_052, ErrorClass::Permanent, true),
+            (100, ErrorClass::Permanent, true),
+            (131_009, ErrorClass::Permanent, true),
+            (100, ErrorClass::AccountState, true),
+            (100, ErrorClass::Credential, false),
+            (131_026, ErrorClass::Permanent, false),
+            (131_000, ErrorClass::Retryable, false),
+        ] {
+            let error = refused(code, class);
+            assert_eq!(may_miss_a_file(&error, ["70", "71"]), expected, "{code}");
+            assert!(!may_miss_a_file(&error, []), "{code}");
+        }
+        let number = refused(100, ErrorClass::AccountState);
+        assert!(!may_miss_a_file(&number, ["72"]), "something else is meant");
+        let unknown = SendError {
+            outcome: Outcome::Unknown,
+            ..refused(131_053, ErrorClass::Unknown)
+        };
+        assert!(!may_miss_a_file(&unknown, ["71"]), "it may have been taken");
     }
 
     #[test]

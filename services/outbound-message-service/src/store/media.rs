@@ -315,6 +315,44 @@ pub(crate) fn end_upload(
     Ok(())
 }
 
+/// Forgets Meta's ids of files for a number, as far as they end within `seconds`. Answers whether any
+/// of them is not the file's id any more: forgotten here, or by another.
+pub(crate) fn forget_meta_ids(
+    tx: &mut Tx<'_>,
+    phone_number_id: &str,
+    ids: &[(Uuid, &str)],
+    seconds: i32,
+) -> Result<bool, DbError> {
+    #[derive(QueryableByName)]
+    struct Renewed {
+        #[diesel(sql_type = sql_types::Bool)]
+        renewed: bool,
+    }
+    let (media_ids, meta_ids): (Vec<Uuid>, Vec<&str>) = ids.iter().copied().unzip();
+    diesel::sql_query(
+        "UPDATE media_uploads u SET meta_media_id = NULL, expires_at = NULL \
+         FROM unnest($2, $3) AS f (media_id, meta_media_id) \
+         WHERE u.media_id = f.media_id AND u.phone_number_id = $1 \
+           AND u.meta_media_id = f.meta_media_id \
+           AND u.expires_at < now() + make_interval(secs => $4)",
+    )
+    .bind::<sql_types::Text, _>(phone_number_id)
+    .bind::<sql_types::Array<sql_types::Uuid>, _>(&media_ids)
+    .bind::<sql_types::Array<sql_types::Text>, _>(&meta_ids)
+    .bind::<sql_types::Integer, _>(seconds)
+    .execute(tx.conn())?;
+    let found: Renewed = diesel::sql_query(
+        "SELECT EXISTS (SELECT FROM unnest($2, $3) AS f (media_id, meta_media_id) \
+             WHERE NOT EXISTS (SELECT FROM media_uploads u WHERE u.media_id = f.media_id \
+                 AND u.phone_number_id = $1 AND u.meta_media_id = f.meta_media_id)) AS renewed",
+    )
+    .bind::<sql_types::Text, _>(phone_number_id)
+    .bind::<sql_types::Array<sql_types::Uuid>, _>(&media_ids)
+    .bind::<sql_types::Array<sql_types::Text>, _>(&meta_ids)
+    .get_result(tx.conn())?;
+    Ok(found.renewed)
+}
+
 /// The file that was fetched from an address within the last `seconds`.
 pub(crate) fn find_link(
     tx: &mut Tx<'_>,

@@ -1,7 +1,7 @@
 //! Messages with files: brought to Meta once for each number, whether uploaded or behind a link.
 
 use base64::Engine as _;
-use portal_sandbox::{Kind, Outage};
+use portal_sandbox::{Kind, Outage, seed};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -109,6 +109,79 @@ async fn a_file_is_brought_to_meta_once_and_used_by_all_messages() {
     assert_eq!(world.uploads(), 2);
     let call = world.sandbox.journal().graph_messages().pop().unwrap();
     assert_eq!(call.body["document"]["filename"], "a.bin");
+}
+
+/// Meta's ids as if they were given an hour ago.
+fn age(world: &World) {
+    world
+        .db
+        .execute("UPDATE media_uploads SET expires_at = expires_at - interval '1 hour'");
+}
+
+async fn delete_at_meta(world: &World) {
+    let id = world.db.query("SELECT meta_media_id FROM media_uploads");
+    let url = format!("{}/v25.0/{}", world.sandbox.base_url(), id[0]);
+    let deleted = world.http.delete(url).bearer_auth(seed::ACME_TOKEN);
+    assert_eq!(deleted.send().await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_meta_does_not_know_any_more_is_brought_there_again() {
+    let world = World::start_with(&LOCAL_LINKS).await;
+    let acme = world.sisters.token("acme");
+    let own = world.uploaded(&acme, png(100)).await;
+    let own = json!({"type": "image", "image": {"id": own}});
+    let first = world.accepted(&acme, "+1234567890", own.clone()).await;
+    world.reaches(&acme, &first, "read").await;
+    age(&world);
+    delete_at_meta(&world).await;
+    let again = world.accepted(&acme, "+1234567890", own.clone()).await;
+    let message = world.reaches(&acme, &again, "read").await;
+    let attempts = message["attempts"].as_array().unwrap();
+    assert_eq!(
+        (&attempts[0]["outcome"], &attempts[1]["outcome"]),
+        (&json!("not_accepted"), &json!("accepted")),
+        "{message}"
+    );
+    assert_eq!((attempts.len(), world.uploads()), (2, 2));
+    let id = world.db.query("SELECT meta_media_id FROM media_uploads");
+    let last = world.sandbox.journal().graph_messages().pop().unwrap();
+    assert_eq!(last.body["image"]["id"], id[0].as_str());
+
+    // What is refused with an id that Meta gave just now is refused for something else.
+    delete_at_meta(&world).await;
+    let refused = world.accepted(&acme, "+1234567890", own).await;
+    let message = world.reaches(&acme, &refused, "failed").await;
+    assert_eq!(message["error"]["code"], 100, "{message}");
+    assert_eq!(message["attempts"].as_array().unwrap().len(), 1);
+    assert_eq!(world.uploads(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_brought_there_again_once_and_then_meta_has_its_way() {
+    let world = World::start_with(&LOCAL_LINKS).await;
+    let acme = world.sisters.token("acme");
+    let link = world
+        .link(json!({"name": "a.png", "content_type": "image/png", "body_base64": encoded(&png(100))}))
+        .await;
+    let content = json!({"type": "image", "image": {"link": link}});
+    let first = world.accepted(&acme, "+1234567890", content.clone()).await;
+    world.reaches(&acme, &first, "read").await;
+    age(&world);
+    let url = format!("{}/control/faults", world.sandbox.base_url());
+    let fault = json!({"next_error": {"code": 131_053, "times": 9, "edge": "messages"}});
+    let answer = world.http.put(url).json(&fault).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let refused = world.accepted(&acme, "+1234567890", content).await;
+    let message = world.reaches(&acme, &refused, "failed").await;
+    assert_eq!(message["error"]["code"], 131_053, "{message}");
+    assert_eq!(message["attempts"].as_array().unwrap().len(), 2);
+    assert_eq!((world.fetched().await, world.uploads()), (1, 2));
+    // Where no file is of ours, nothing is tried again.
+    let theirs = json!({"type": "image", "image": {"id": "123456"}});
+    let refused = world.accepted(&acme, "+1234567890", theirs).await;
+    let message = world.reaches(&acme, &refused, "failed").await;
+    assert_eq!(message["attempts"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,8 +17,9 @@ use super::{
     turn::Claim,
 };
 use crate::{
+    domain::retry_policy::may_miss_a_file,
     store::lanes::ClaimedMessage,
-    usecases::media::bring::{Readiness, SendingNumber},
+    usecases::media::bring::{BroughtFile, Readiness, SendingNumber},
 };
 
 /// An attempt that could not begin its request within this time is given up before it: its lease
@@ -29,6 +30,24 @@ const STALE_ATTEMPT: Duration = Duration::from_secs(10);
 pub(super) struct Attempt {
     pub(super) claim: Arc<Claim>,
     pub(super) message: ClaimedMessage,
+}
+
+/// A message that can be sent, or why it cannot.
+struct Prepared {
+    permit: Option<Permit>,
+    message: Result<OutboundMessage, SendError>,
+    /// The files in it that are ours.
+    files: Vec<BroughtFile>,
+}
+
+impl Claim {
+    fn number(&self) -> SendingNumber {
+        SendingNumber {
+            tenant: self.tenant.clone(),
+            phone_number_id: self.phone_number_id.clone(),
+            token: self.sender.token.clone(),
+        }
+    }
 }
 
 impl Inner {
@@ -44,7 +63,11 @@ impl Inner {
                 ready.unwrap_or(Err(Duration::ZERO))
             }
         };
-        let (permit, message) = match ready {
+        let Prepared {
+            permit,
+            message,
+            files,
+        } = match ready {
             Ok(ready) => ready,
             Err(wait) => {
                 self.settle(attempt, Ending::GivenBack(wait));
@@ -57,8 +80,11 @@ impl Inner {
         self.desk.changed.notify_one();
         fail::fail_point!("deliver.after-attempt", |_| std::process::abort());
         let span = span_of(&attempt);
-        let result = self.request(&attempt, message).instrument(span).await;
+        let mut result = self.request(&attempt, message).instrument(span).await;
         drop(permit);
+        if let Err(error) = &mut result {
+            self.renew_files(claim, files, error).await;
+        }
         if let Err(error) = &result {
             self.note_limits(claim, &attempt.message.recipient, error);
         }
@@ -71,16 +97,13 @@ impl Inner {
         &self,
         attempt: &Attempt,
         pace: &Arc<NumberPace>,
-    ) -> Result<(Option<Permit>, Result<OutboundMessage, SendError>), Duration> {
-        let claim = &attempt.claim;
-        let number = SendingNumber {
-            tenant: claim.tenant.clone(),
-            phone_number_id: claim.phone_number_id.clone(),
-            token: claim.sender.token.clone(),
-        };
+    ) -> Result<Prepared, Duration> {
+        let number = attempt.claim.number();
         let content = attempt.message.content.clone();
+        let mut files = Vec::new();
         let message = match self.parts.media.prepare(&number, content).await {
-            Readiness::Ready(content) => {
+            Readiness::Ready(content, brought) => {
+                files = brought;
                 self.outbound(&attempt.message, content).map_err(unreadable)
             }
             Readiness::Later(wait) => return Err(wait),
@@ -91,7 +114,21 @@ impl Inner {
             Ok(_) => Some(self.pacer.enter(pace).await),
             Err(_) => None,
         };
-        Ok((permit, message))
+        Ok(Prepared {
+            permit,
+            message,
+            files,
+        })
+    }
+
+    /// Where Meta may not know a file any more, it is brought there anew, and the refusal counts as
+    /// one that passes.
+    async fn renew_files(&self, claim: &Claim, files: Vec<BroughtFile>, error: &mut SendError) {
+        let ids = files.iter().map(|file| file.meta_media_id.as_str());
+        if may_miss_a_file(error, ids) && self.parts.media.renew(&claim.number(), files).await {
+            tracing::info!("files are brought to Meta anew");
+            error.class = ErrorClass::Retryable;
+        }
     }
 
     async fn request(

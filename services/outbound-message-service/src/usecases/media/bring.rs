@@ -30,6 +30,8 @@ use crate::{
 
 /// Before Meta forgets a file.
 const MARGIN: Duration = Duration::from_hours(24);
+/// An id that Meta gave within this time is known there: what it refuses then is the message.
+const SURELY_KNOWN: Duration = Duration::from_mins(10);
 /// When a message whose files are still under way is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long a failed file is not tried again for other messages.
@@ -49,12 +51,18 @@ pub(crate) struct SendingNumber {
 
 /// Whether a message can be sent as far as its files go.
 pub(crate) enum Readiness {
-    /// With this content.
-    Ready(Value),
+    /// With this content, in which these files stand under Meta's ids.
+    Ready(Value, Vec<BroughtFile>),
     /// Not yet: look again after this time. Nothing was sent, and it is no attempt.
     Later(Duration),
     /// As if Meta had answered this to the message.
     Failed(SendError),
+}
+
+/// A file of ours, by Meta's id of it.
+pub(crate) struct BroughtFile {
+    pub(crate) media_id: Uuid,
+    pub(crate) meta_media_id: String,
 }
 
 /// Why a file is not at Meta.
@@ -132,6 +140,7 @@ impl MediaDesk {
     /// The content that Meta is to get: files of ours and those behind links under Meta's ids.
     pub(crate) async fn prepare(&self, number: &SendingNumber, mut content: Value) -> Readiness {
         let until = Instant::now() + self.parts.patience;
+        let mut files = Vec::new();
         for mut slot in slots(&mut content) {
             let own = match slot.source() {
                 None => continue,
@@ -146,12 +155,43 @@ impl MediaDesk {
                 Err(trouble) => Err(trouble),
             };
             match brought {
-                Ok((id, row)) => slot.fill(id, row.file_name.as_deref()),
+                Ok((id, row)) => {
+                    files.push(BroughtFile {
+                        media_id: row.media_id,
+                        meta_media_id: id.clone(),
+                    });
+                    slot.fill(id, row.file_name.as_deref());
+                }
                 Err(Trouble::Later(wait)) => return Readiness::Later(wait),
                 Err(Trouble::Failed(error)) => return Readiness::Failed(error),
             }
         }
-        Readiness::Ready(content)
+        Readiness::Ready(content, files)
+    }
+
+    /// Forgets Meta's ids of files after Meta refused a message with them, unless they are so new that
+    /// Meta must know them. Answers whether the message may be tried again: with ids that are new.
+    pub(crate) async fn renew(&self, number: &SendingNumber, files: Vec<BroughtFile>) -> bool {
+        let known_since = UPLOAD_LIFETIME.saturating_sub(MARGIN + SURELY_KNOWN);
+        let phone_number_id = number.phone_number_id.clone();
+        let renewed = self
+            .parts
+            .db
+            .write("media.renew", &number.tenant, move |tx| {
+                let ids: Vec<_> = files
+                    .iter()
+                    .map(|file| (file.media_id, file.meta_media_id.as_str()))
+                    .collect();
+                media::forget_meta_ids(tx, &phone_number_id, &ids, seconds(known_since))
+            })
+            .await;
+        renewed.unwrap_or_else(|error| {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "files are not brought to Meta anew"
+            );
+            false
+        })
     }
 
     async fn find(&self, tenant: &TenantId, media_id: Uuid) -> Result<Option<MediaRow>, DbError> {
