@@ -559,7 +559,6 @@ diesel::table! {
         attempts -> Int4,
         retries -> Int4,
         next_attempt_at -> Nullable<Timestamptz>,
-        hinted_at -> Nullable<Timestamptz>,
         lease_until -> Nullable<Timestamptz>,
         unknown_since -> Nullable<Timestamptz>,
         error -> Nullable<Jsonb>,

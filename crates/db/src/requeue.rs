@@ -52,7 +52,7 @@ const LOCK: &str = "SELECT m.status, m.phone_number_id, m.traceparent, \
 /// Its time to live begins anew, with the length that it had; wamids of earlier copies stay in the
 /// attempts and in the history.
 const PUT_BACK: &str = "UPDATE messages m SET status = 'accepted', seq = DEFAULT, \
-        next_attempt_at = now(), hinted_at = NULL, retries = 0, error = NULL, wamid = NULL, \
+        next_attempt_at = now(), retries = 0, error = NULL, wamid = NULL, \
         pricing = NULL, discarded_at = NULL, possible_duplicate = possible_duplicate OR $3, \
         expires_at = now() + (m.expires_at - coalesce( \
             (SELECT max(e.occurred_at) FROM message_status_events e WHERE e.tenant_id = m.tenant_id \

@@ -166,8 +166,15 @@ impl From<AmendError> for ApiError {
             ),
             AmendError::NotText => Self::conflict(
                 "MESSAGE_NOT_TEXT",
-                "Only the text of a text message can be changed; cancel this one and send another",
+                "Only a text message has a text; give the whole content with its type",
             ),
+            AmendError::OfAnotherType(type_name) => Self::conflict(
+                "MESSAGE_OF_ANOTHER_TYPE",
+                format!(
+                    "The message is of the type {type_name}, which it keeps; cancel it and send another"
+                ),
+            ),
+            AmendError::Refused(refusal) => refusal.into(),
             AmendError::NotFailed(status) => Self::conflict(
                 "MESSAGE_NOT_FAILED",
                 format!("The message is {status}; only a failed one can be sent again"),

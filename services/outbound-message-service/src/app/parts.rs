@@ -204,13 +204,14 @@ impl Parts {
     }
 
     pub(super) fn state(&self, settings: &Settings, acceptor: Acceptor) -> AppState {
-        let policies = acceptor.preflight.policies.clone();
+        let preflight = acceptor.preflight.clone();
+        let policies = preflight.policies.clone();
         AppState {
             db: self.backing.db.clone(),
             relay: self.backing.waker.clone(),
             dry_run: DryRun {
                 db: self.backing.db.clone(),
-                preflight: acceptor.preflight.clone(),
+                preflight: preflight.clone(),
             },
             bulk_body_limit: BodyLimit(settings.acceptance.bulk_body_limit_bytes),
             acceptor,
@@ -237,6 +238,7 @@ impl Parts {
                 db: self.backing.db.clone(),
                 relay: self.backing.waker.clone(),
                 dispatch: self.dispatch.clone(),
+                preflight: preflight.clone(),
             },
             webhooks: WebhookDoor {
                 app_secrets: settings.meta.app_secrets().into(),

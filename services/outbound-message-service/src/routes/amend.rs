@@ -9,57 +9,110 @@ use portal_service_kit::{
 };
 use portal_types::MessageId;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{
+    domain::draft::read_content,
     routes::send::sent_by,
     state::AppState,
-    usecases::amend_message::{Change, Request},
+    usecases::amend_message::{Change, NewContent, Request},
 };
 
 /// How far ahead a message may be scheduled.
 const LONGEST_DELAY: chrono::Duration = chrono::Duration::days(366);
 
 /// What changes about a scheduled message; what is left out stays.
+///
+/// A new content stands under the name of its type, as in `POST /api/messages`, and is of the type
+/// that the message has. Of a text message the text alone can be given, without `type`.
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "send_at": "2027-01-31T09:00:00Z",
+    "type": "image", "image": {"link": "https://example.com/b.png"}
+}))]
 pub(crate) struct AmendMessageRequest {
     /// When it is to be sent.
     #[serde(default)]
     send_at: Option<DateTime<Utc>>,
-    /// Its new text, if it is a text message.
+    /// The new text of a text message; with `type`, its whole content.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 4096)]
-    text: Option<String>,
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 4096)]
+    text: Option<Value>,
+    /// The type of a new content.
+    #[serde(rename = "type", default)]
+    kind: Option<String>,
+    /// Whether the new content is handed through to Meta unchecked.
+    #[serde(default)]
+    raw: bool,
+    /// The new content; other members are refused.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    content: Map<String, Value>,
+}
+
+impl AmendMessageRequest {
+    fn read_content(&mut self, errors: &mut FieldErrors) -> Option<NewContent> {
+        let mut members = std::mem::take(&mut self.content);
+        if let Some(kind) = self.kind.take() {
+            if let Some(text) = self.text.take() {
+                members.insert("text".to_owned(), text);
+            }
+            return read_content(kind, self.raw, members, errors)
+                .map(Box::new)
+                .map(NewContent::Whole);
+        }
+        for other in members.keys() {
+            errors.add(
+                other.as_str(),
+                "is not known here; a content needs its type",
+            );
+        }
+        match self.text.take() {
+            None => None,
+            Some(Value::String(text)) => {
+                let length = text.chars().count();
+                if text.trim().is_empty() || length > portal_whatsapp::MAX_TEXT_CHARS {
+                    errors.add("text", "must have 1 to 4096 characters");
+                }
+                Some(NewContent::Text(text))
+            }
+            Some(_) => {
+                errors.add(
+                    "text",
+                    "must be a text; a whole content needs \"type\": \"text\"",
+                );
+                None
+            }
+        }
+    }
 }
 
 impl TryFrom<AmendMessageRequest> for Change {
     type Error = FieldErrors;
 
-    fn try_from(request: AmendMessageRequest) -> Result<Self, FieldErrors> {
+    fn try_from(mut request: AmendMessageRequest) -> Result<Self, FieldErrors> {
         let mut errors = FieldErrors::new();
         let now = Utc::now();
-        if request.send_at.is_none() && request.text.is_none() {
-            errors.add("send_at", "say what changes: send_at, text or both");
-        }
         if request
             .send_at
             .is_some_and(|at| at <= now || at > now + LONGEST_DELAY)
         {
             errors.add("send_at", "must be in the future, within a year");
         }
-        if let Some(text) = &request.text {
-            let length = text.chars().count();
-            if text.trim().is_empty() || length > portal_whatsapp::MAX_TEXT_CHARS {
-                errors.add("text", "must have 1 to 4096 characters");
-            }
+        let content = request.read_content(&mut errors);
+        if request.send_at.is_none() && content.is_none() && errors.is_empty() {
+            errors.add(
+                "send_at",
+                "say what changes: send_at, text or a content with its type",
+            );
         }
         if !errors.is_empty() {
             return Err(errors);
         }
         Ok(Self {
             send_at: request.send_at,
-            text: request.text,
+            content,
         })
     }
 }
@@ -154,7 +207,8 @@ pub(crate) async fn cancel_message(
     cancel(caller, id, &state, &request_id).await
 }
 
-/// Changes the time or the text of a message while it is scheduled.
+/// Changes the time or the content of a message while it is scheduled. A new content is checked as at
+/// the doors that send.
 #[utoipa::path(
     tag = "messages",
     params(("message_id" = MessageId, Path, description = "The message")),
@@ -165,7 +219,7 @@ pub(crate) async fn cancel_message(
         (status = 401, description = "The token or API key is missing, expired or revoked"),
         (status = 403, description = "The API key lacks the scope messages:send"),
         (status = 404, description = "The organization has no such message"),
-        (status = 409, description = "It is no longer scheduled, or not a text message"),
+        (status = 409, description = "It is no longer scheduled, or of another type, or its contact stopped marketing"),
         (status = 503, description = "Nothing was changed; try again"),
     ),
     security(("bearer" = []))

@@ -113,13 +113,12 @@ pub(crate) fn insert_messages_any_tenant(
     OverRows::new(
         "INSERT INTO messages (message_id, tenant_id, conversation_id, phone_number_id, from_number, \
              recipient, type, content, reply_to, status, send_class, sent_by_kind, sent_by, request_id, \
-             traceparent, send_at, expires_at, accepted_at, updated_at, next_attempt_at, hinted_at) \
+             traceparent, send_at, expires_at, accepted_at, updated_at, next_attempt_at) \
          SELECT m.message_id, m.tenant_id, m.conversation_id, m.phone_number_id, m.from_number, \
              m.recipient, m.type, m.content::jsonb, m.reply_to, \
              CASE WHEN m.send_at IS NULL THEN 'accepted' ELSE 'scheduled' END, m.send_class, \
              m.sent_by_kind, m.sent_by, m.request_id, m.traceparent, m.send_at, m.expires_at, \
-             m.accepted_at, m.accepted_at, coalesce(m.send_at, now()), \
-             CASE WHEN m.send_at IS NULL THEN now() END FROM",
+             m.accepted_at, m.accepted_at, coalesce(m.send_at, now()) FROM",
         " WITH ORDINALITY AS m (message_id, tenant_id, conversation_id, phone_number_id, from_number, \
              recipient, type, content, reply_to, send_class, sent_by_kind, sent_by, request_id, \
              traceparent, send_at, expires_at, accepted_at, n) ORDER BY m.n",

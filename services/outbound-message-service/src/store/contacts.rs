@@ -157,3 +157,20 @@ pub(crate) fn prefer(
     .execute(tx.conn())?;
     Ok(rows == 1)
 }
+
+/// Whether a contact, in the form of a recipient, wants no marketing of the transaction's tenant.
+pub(crate) fn has_stopped_marketing(tx: &mut Tx<'_>, contact: &str) -> Result<bool, DbError> {
+    #[derive(QueryableByName)]
+    struct Stopped {
+        #[diesel(sql_type = sql_types::Bool)]
+        stopped: bool,
+    }
+    let found: Stopped = diesel::sql_query(concat!(
+        "SELECT ",
+        has_stopped_marketing!("app_tenant_id()", "$1"),
+        " AS stopped"
+    ))
+    .bind::<sql_types::Text, _>(contact)
+    .get_result(tx.conn())?;
+    Ok(found.stopped)
+}

@@ -91,7 +91,6 @@ pub(crate) fn move_all(tx: &mut Tx<'_>, moves: &[Move]) -> Result<(), DbError> {
         "UPDATE messages m SET \
              status = COALESCE(n.status, m.status), \
              next_attempt_at = CASE WHEN n.status IS NULL THEN m.next_attempt_at END, \
-             hinted_at = CASE WHEN n.status IS NULL THEN m.hinted_at END, \
              lease_until = CASE WHEN n.status IS NULL THEN m.lease_until END, \
              unknown_since = CASE WHEN n.status IS NULL THEN m.unknown_since END, \
              error = CASE WHEN n.status IS NULL THEN m.error ELSE n.error END, \

@@ -13,16 +13,20 @@ use portal_events::{
     outbox_event,
 };
 use portal_types::{MessageId, TenantId};
+use portal_whatsapp::Content;
 
 use crate::{
     domain::{MessageStatus, Source},
     events::SOURCE,
     store::{
         amendments::{self, Amendment},
-        delivery,
+        contacts, delivery,
         messages::{self, MessageRow, NewStatusEvent},
     },
-    usecases::{dispatch::DispatchWaker, requeue::requeue},
+    usecases::{
+        accept_message::AcceptError, dispatch::DispatchWaker, preflight::Preflight,
+        requeue::requeue,
+    },
 };
 
 /// Who asks, for one message.
@@ -37,8 +41,25 @@ pub(crate) struct Request {
 /// What is to change about a scheduled message.
 pub(crate) struct Change {
     pub(crate) send_at: Option<DateTime<Utc>>,
+    pub(crate) content: Option<NewContent>,
+}
+
+/// What a scheduled message is to say.
+pub(crate) enum NewContent {
     /// The new text of a text message.
-    pub(crate) text: Option<String>,
+    Text(String),
+    /// All of it, of the type that the message has.
+    Whole(Box<Content>),
+}
+
+/// A content that nothing speaks against.
+enum Replacement {
+    Text(String),
+    Whole {
+        type_name: String,
+        content: serde_json::Value,
+        is_marketing: bool,
+    },
 }
 
 /// Why a message stays as it is.
@@ -54,6 +75,10 @@ pub(crate) enum AmendError {
     NotScheduled(MessageStatus),
     #[error("the message is no text message")]
     NotText,
+    #[error("the message is of the type {0}")]
+    OfAnotherType(String),
+    #[error("the new content cannot be sent")]
+    Refused(#[from] AcceptError),
     #[error("the message is {0} and did not fail")]
     NotFailed(MessageStatus),
     #[error("the message may have arrived")]
@@ -68,6 +93,7 @@ pub(crate) struct Amender {
     pub(crate) db: Db,
     pub(crate) relay: RelayWaker,
     pub(crate) dispatch: DispatchWaker,
+    pub(crate) preflight: Preflight,
 }
 
 impl Amender {
@@ -87,9 +113,23 @@ impl Amender {
     #[tracing::instrument(name = "usecase.amend_message", skip_all, fields(tenant.id = %request.tenant, message.id = %request.message_id))]
     pub(crate) async fn amend(&self, request: Request, change: Change) -> Result<(), AmendError> {
         let tenant = request.tenant.clone();
+        let replacement = match change.content {
+            None => None,
+            Some(NewContent::Text(text)) => Some(Replacement::Text(text)),
+            Some(NewContent::Whole(content)) => {
+                let (written, is_marketing) =
+                    self.preflight.check_change(&tenant, &content).await?;
+                Some(Replacement::Whole {
+                    type_name: content.type_name().to_owned(),
+                    content: written,
+                    is_marketing,
+                })
+            }
+        };
+        let send_at = change.send_at;
         self.db
             .write("amend_message", &tenant, move |tx| {
-                amend(tx, &request, change)
+                amend(tx, &request, send_at, replacement)
             })
             .await
     }
@@ -155,29 +195,46 @@ fn cancel(tx: &mut Tx<'_>, request: &Request) -> Result<String, AmendError> {
     Ok(message.phone_number_id)
 }
 
-fn amend(tx: &mut Tx<'_>, request: &Request, change: Change) -> Result<(), AmendError> {
+fn amend(
+    tx: &mut Tx<'_>,
+    request: &Request,
+    send_at: Option<DateTime<Utc>>,
+    replacement: Option<Replacement>,
+) -> Result<(), AmendError> {
     let message = find(tx, request)?;
     let status = message.status()?;
     if status != MessageStatus::Scheduled {
         return Err(AmendError::NotScheduled(status));
     }
     // The time to live runs from the time at which it is to be sent.
-    let shift = change
-        .send_at
+    let shift = send_at
         .zip(message.next_attempt_at)
         .map(|(new, old)| new - old);
-    let content = match change.text {
-        Some(text) => {
+    let content = match replacement {
+        Some(Replacement::Text(text)) => {
             let mut content = message.content;
             let body = content.pointer_mut("/text/body");
             *body.ok_or(AmendError::NotText)? = text.into();
             Some(content)
         }
+        Some(Replacement::Whole { type_name, .. }) if type_name != message.type_ => {
+            return Err(AmendError::OfAnotherType(message.type_));
+        }
+        Some(Replacement::Whole {
+            content,
+            is_marketing,
+            ..
+        }) => {
+            if is_marketing && contacts::has_stopped_marketing(tx, &message.recipient)? {
+                return Err(AcceptError::MarketingStopped.into());
+            }
+            Some(content)
+        }
         None => None,
     };
     let amendment = Amendment {
-        send_at: change.send_at,
-        next_attempt_at: change.send_at,
+        send_at,
+        next_attempt_at: send_at,
         expires_at: shift.map(|shift| message.expires_at + shift),
         content,
     };

@@ -43,9 +43,7 @@ impl Preflight {
         tenant: &TenantId,
         draft: &Draft,
     ) -> Result<Cleared, AcceptError> {
-        if draft.is_raw() && !self.policies.of(tenant).await?.allow_raw {
-            return Err(AcceptError::RawNotAllowed);
-        }
+        self.check_raw(tenant, &draft.content).await?;
         let whatsapp = self.sender(tenant).await?;
         let conversation = conversation_id(tenant, &whatsapp.phone_number_id, &draft.to);
         if draft
@@ -59,29 +57,62 @@ impl Preflight {
             );
             return Err(AcceptError::Invalid(errors));
         }
-        let mut is_marketing = false;
-        if let Some(template) = draft.content.template() {
-            let finding = self.templates.check(tenant, &whatsapp.waba_id, &template);
-            let finding = finding.await?;
-            is_marketing = finding.is_marketing();
-            if !finding.errors.is_empty() {
-                return Err(AcceptError::Invalid(finding.errors));
-            }
-        }
-        let content = serde_json::to_value(&draft.content)
-            .map_err(|error| DbError::Other(Box::new(error)))?;
-        if !matches!(draft.content, Content::Text(_)) {
-            let files = self.media.check(tenant, content.clone()).await?;
-            if !files.is_empty() {
-                return Err(AcceptError::Invalid(files));
-            }
-        }
+        let (content, is_marketing) = self
+            .check_content(tenant, &whatsapp.waba_id, &draft.content)
+            .await?;
         Ok(Cleared {
             whatsapp,
             conversation,
             content,
             is_marketing,
         })
+    }
+
+    /// Checks a content that is to take the place of another in a message of the tenant.
+    pub(crate) async fn check_change(
+        &self,
+        tenant: &TenantId,
+        content: &Content,
+    ) -> Result<(serde_json::Value, bool), AcceptError> {
+        self.check_raw(tenant, content).await?;
+        let whatsapp = self.sender(tenant).await?;
+        self.check_content(tenant, &whatsapp.waba_id, content).await
+    }
+
+    async fn check_raw(&self, tenant: &TenantId, content: &Content) -> Result<(), AcceptError> {
+        let is_raw = matches!(content, Content::Raw(_));
+        if is_raw && !self.policies.of(tenant).await?.allow_raw {
+            return Err(AcceptError::RawNotAllowed);
+        }
+        Ok(())
+    }
+
+    /// Holds a content against the account's templates and the tenant's files. Answers it as Meta gets
+    /// it, and whether it is known to be marketing.
+    async fn check_content(
+        &self,
+        tenant: &TenantId,
+        waba_id: &str,
+        content: &Content,
+    ) -> Result<(serde_json::Value, bool), AcceptError> {
+        let mut is_marketing = false;
+        if let Some(template) = content.template() {
+            let finding = self.templates.check(tenant, waba_id, &template);
+            let finding = finding.await?;
+            is_marketing = finding.is_marketing();
+            if !finding.errors.is_empty() {
+                return Err(AcceptError::Invalid(finding.errors));
+            }
+        }
+        let written =
+            serde_json::to_value(content).map_err(|error| DbError::Other(Box::new(error)))?;
+        if !matches!(content, Content::Text(_)) {
+            let files = self.media.check(tenant, written.clone()).await?;
+            if !files.is_empty() {
+                return Err(AcceptError::Invalid(files));
+            }
+        }
+        Ok((written, is_marketing))
     }
 
     /// Templates that can be sent when nothing else can; none when they cannot be read just now.

@@ -21,7 +21,7 @@ pub(crate) fn supervisor(world: &World, tenant: &str) -> String {
     issued.token.expose_secret().to_owned()
 }
 
-async fn call(
+pub(crate) async fn call(
     world: &World,
     token: &str,
     method: Method,
@@ -153,6 +153,14 @@ async fn a_change_names_every_field_that_cannot_be_used() {
         (
             json!({"send_at": "2020-01-01T00:00:00Z", "text": " "}),
             vec!["send_at", "text"],
+        ),
+        (json!({"text": {"body": "of which type?"}}), vec!["text"]),
+        (json!({"image": {"id": "1"}}), vec!["image"]),
+        (json!({"type": "image"}), vec!["image"]),
+        (json!({"type": "hologram", "hologram": {}}), vec!["type"]),
+        (
+            json!({"type": "text", "text": {"body": ""}, "image": {}}),
+            vec!["image", "text.body"],
         ),
     ] {
         let (status, answer) = call(&world, &token, Method::PATCH, &id, Some(body)).await;

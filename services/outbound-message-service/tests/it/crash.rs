@@ -85,7 +85,7 @@ async fn a_request_that_died_with_its_worker_is_never_sent_again() {
     // What a worker leaves that died between writing the attempt and making the request.
     world.db.execute(
         "UPDATE messages SET status = 'sending', attempts = 1, next_attempt_at = NULL, \
-             hinted_at = NULL, lease_until = now() - interval '1 second'; \
+             lease_until = now() - interval '1 second'; \
          INSERT INTO message_attempts (attempt_id, tenant_id, message_id, number) \
              SELECT gen_random_uuid(), tenant_id, message_id, 1 FROM messages",
     );

@@ -14,6 +14,7 @@ mod acceptance_faults;
 mod accepting;
 mod accounts;
 mod amend;
+mod amend_content;
 mod api_keys;
 mod authentication;
 mod commands;

@@ -10,7 +10,7 @@ use portal_whatsapp::{Content, Recipient};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub(crate) use request::{SendMessageRequest, SendTemplateRequest, SendTextRequest};
+pub(crate) use request::{SendMessageRequest, SendTemplateRequest, SendTextRequest, read_content};
 
 /// Meta's ids of messages are shorter than this.
 const MAX_WAMID_CHARS: usize = 255;
@@ -33,11 +33,6 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// Whether its content is handed through to Meta unchecked, which a tenant must allow.
-    pub(crate) fn is_raw(&self) -> bool {
-        matches!(self.content, Content::Raw(_))
-    }
-
     /// Whether it may leave within the customer service window only, as far as is known here.
     pub(crate) fn is_free_form(&self) -> bool {
         is_free_form(self.content.type_name())

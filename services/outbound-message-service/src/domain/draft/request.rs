@@ -163,40 +163,48 @@ impl SendMessageRequest {
     /// Checks the request; names every bad field.
     pub(crate) fn into_draft(mut self, now: DateTime<Utc>) -> Result<Draft, FieldErrors> {
         let (kind, raw) = (std::mem::take(&mut self.kind), self.raw);
-        let mut members = std::mem::take(&mut self.content);
-        let content = |errors: &mut FieldErrors| {
-            let value = members.remove(&kind);
-            for other in members.keys() {
-                errors.add(
-                    other.as_str(),
-                    "is not a known field of a message of this type",
-                );
-            }
-            let Some(value) = value else {
-                let is_known = raw || Content::TYPES.contains(&kind.as_str());
-                if is_known && !kind.is_empty() {
-                    errors.add(kind.as_str(), "is missing");
-                } else {
-                    errors.add("type", unknown_type());
-                }
-                return None;
-            };
-            if raw {
-                let content = Content::Raw(Raw {
-                    type_name: kind,
-                    value,
-                });
-                content.check(errors);
-                return Some(content);
-            }
-            if Content::TYPES.contains(&kind.as_str()) {
-                return Content::read(&kind, value, errors);
-            }
-            errors.add("type", unknown_type());
-            None
-        };
+        let members = std::mem::take(&mut self.content);
+        let content = |errors: &mut FieldErrors| read_content(kind, raw, members, errors);
         self.envelope().seal(content, now)
     }
+}
+
+/// Reads the content that stands among `members` under the name of its type, and checks it.
+pub(crate) fn read_content(
+    kind: String,
+    raw: bool,
+    mut members: Map<String, Value>,
+    errors: &mut FieldErrors,
+) -> Option<Content> {
+    let value = members.remove(&kind);
+    for other in members.keys() {
+        errors.add(
+            other.as_str(),
+            "is not a known field of a message of this type",
+        );
+    }
+    let Some(value) = value else {
+        let is_known = raw || Content::TYPES.contains(&kind.as_str());
+        if is_known && !kind.is_empty() {
+            errors.add(kind.as_str(), "is missing");
+        } else {
+            errors.add("type", unknown_type());
+        }
+        return None;
+    };
+    if raw {
+        let content = Content::Raw(Raw {
+            type_name: kind,
+            value,
+        });
+        content.check(errors);
+        return Some(content);
+    }
+    if Content::TYPES.contains(&kind.as_str()) {
+        return Content::read(&kind, value, errors);
+    }
+    errors.add("type", unknown_type());
+    None
 }
 
 fn unknown_type() -> String {

@@ -76,7 +76,7 @@ fn what_surrounds_the_content_is_kept() {
     assert_eq!(draft.class, SendClass::Bulk);
     assert_eq!(draft.send_at, Some("2026-11-26T11:00:00Z".parse().unwrap()));
     assert_eq!(draft.time_to_live, Some(Duration::seconds(90)));
-    assert!(!draft.is_raw());
+    assert!(!matches!(draft.content, Content::Raw(_)));
     let plain =
         message(json!({"to": "1234567890", "type": "text", "text": {"body": "a"}})).unwrap();
     assert_eq!(
@@ -116,7 +116,7 @@ fn what_is_handed_through_is_not_checked_and_says_so() {
     let body = json!({"to": "+1234567890", "type": "interactive", "raw": true,
         "interactive": {"type": "order_details", "action": {"name": "review_and_pay"}}});
     let draft = message(body.clone()).unwrap();
-    assert!(draft.is_raw());
+    assert!(matches!(draft.content, Content::Raw(_)));
     assert_eq!(stored(&draft), json!({"interactive": body["interactive"]}));
     let bad = json!({"to": "+1234567890", "type": "biz_opaque_callback_data", "raw": true,
         "biz_opaque_callback_data": "x"});

@@ -1,0 +1,3 @@
+-- Nobody looks any more at when a worker was last told of a message: numbers are told of, and the sweeper
+-- looks for what is due.
+ALTER TABLE messages DROP COLUMN hinted_at;
