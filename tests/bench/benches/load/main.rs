@@ -14,6 +14,7 @@
 mod accept;
 mod drain;
 mod fair;
+mod intake;
 mod memory;
 mod paced;
 mod report;
@@ -44,6 +45,9 @@ async fn main() -> ExitCode {
     }
     if is_asked("fair") {
         reports.push(fair::run().await);
+    }
+    if is_asked("intake") {
+        reports.push(intake::run().await);
     }
     if is_asked("memory") {
         reports.push(memory::run().await);
