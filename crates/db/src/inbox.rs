@@ -1,5 +1,7 @@
 //! The inbox: which events a consumer has applied, so that a repeated delivery changes nothing.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use portal_db_schema::schema::inbox_events;
@@ -17,6 +19,33 @@ pub fn first_time(tx: &mut Tx<'_>, consumer: &str, event_id: Uuid) -> Result<boo
         .on_conflict_do_nothing()
         .execute(tx.conn())?;
     Ok(rows == 1)
+}
+
+/// As [`first_time`], for many events at once: those that `consumer` did not apply before.
+pub fn first_times(
+    tx: &mut Tx<'_>,
+    consumer: &str,
+    event_ids: &[Uuid],
+) -> Result<HashSet<Uuid>, DbError> {
+    // In one order, so that two that apply the same events wait for each other only.
+    let mut ids = event_ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    let rows: Vec<_> = ids
+        .iter()
+        .map(|id| {
+            (
+                inbox_events::consumer.eq(consumer),
+                inbox_events::event_id.eq(id),
+            )
+        })
+        .collect();
+    let new: Vec<Uuid> = diesel::insert_into(inbox_events::table)
+        .values(rows)
+        .on_conflict_do_nothing()
+        .returning(inbox_events::event_id)
+        .get_results(tx.conn())?;
+    Ok(new.into_iter().collect())
 }
 
 /// Forgets events received before `before`; answers how many.

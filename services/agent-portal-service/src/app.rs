@@ -27,10 +27,11 @@ use url::Url;
 use crate::{
     ROLE, SERVICE,
     config::Settings,
-    events::consumers::{self, EndSessions},
+    events::consumers::{self, EndSessions, KeepConversations},
     jobs, routes,
     state::{AppState, WebSettings},
     usecases::{
+        conversations::{Conversations, Intake},
         genesys_clients::GenesysClients,
         genesys_tokens::GenesysTokens,
         live_feed::{FeedLimits, LiveFeed},
@@ -56,6 +57,8 @@ const PATIENT: RetryPolicy = RetryPolicy {
 /// Tokens of tenants' own clients are used again for so long. A client's tokens live for five minutes
 /// at the least.
 const CLIENT_TOKENS: Duration = Duration::from_mins(4);
+/// Deliveries that are gathered while the ones before them are written.
+const MESSAGES_AT_ONCE: u16 = 256;
 /// After its time-out an answer of Genesys is still to be written down.
 const ANSWER_SLACK: Duration = Duration::from_secs(10);
 
@@ -118,7 +121,7 @@ impl App {
             api,
             portal,
             keeper: parts.keeper(settings),
-            consumers: parts.consumers(&state.sessions),
+            consumers: parts.consumers(&state),
             sessions: state.sessions,
             user_sync: state.user_sync,
             live_feed: state.live_feed,
@@ -308,6 +311,11 @@ impl Parts {
         let user_sync = self.user_sync(settings, clients, &sessions, &sign_in.rules);
         let live_feed = self.live_feed(settings, shutdown);
         Ok(AppState {
+            conversations: Conversations {
+                db: self.backing.db.clone(),
+                clock: Arc::clone(&self.clock),
+                waker: self.backing.waker.clone(),
+            },
             organizations: Organizations {
                 db: self.backing.db.clone(),
                 tenants: self.tenants.clone(),
@@ -409,7 +417,7 @@ impl Parts {
         }
     }
 
-    fn consumers(&self, sessions: &Sessions) -> Consumers {
+    fn consumers(&self, state: &AppState) -> Consumers {
         self.backing
             .consumers()
             .subscribe(
@@ -421,9 +429,14 @@ impl Parts {
                 consumers::tenant_queue(),
                 1,
                 EndSessions {
-                    sessions: sessions.clone(),
+                    sessions: state.sessions.clone(),
                     tenants: self.tenants.clone(),
                 },
+            )
+            .subscribe(
+                consumers::message_queue(),
+                MESSAGES_AT_ONCE,
+                KeepConversations(Intake::new(state.conversations.clone())),
             )
     }
 }

@@ -7,6 +7,7 @@ use portal_db::DbError;
 use portal_service_kit::ApiError;
 
 use crate::usecases::{
+    conversations::{ConversationError, Present},
     live_feed::FeedError,
     people::PeopleError,
     profiles::ProfileError,
@@ -25,6 +26,66 @@ pub(crate) const WHATSAPP_NOT_CONFIGURED: &str = "WhatsApp not configured for yo
      Ask an administrator of your organization to connect WhatsApp in the admin dashboard.";
 pub(crate) const AGENT_SIGNUP_REMOVED: &str = "Agents no longer sign up for WhatsApp themselves: \
      an administrator configures WhatsApp for the whole organization in the admin dashboard.";
+
+impl From<ConversationError> for ApiError {
+    fn from(error: ConversationError) -> Self {
+        use ConversationError as E;
+        match error {
+            E::Unknown => Self::not_found(
+                "CONVERSATION_NOT_FOUND",
+                "There is no such conversation, or it is not yours to see.",
+            ),
+            E::AlreadyAssigned(present) => {
+                let who = present.holder.as_ref();
+                let who = who.map_or("Somebody else", |person| &*person.name);
+                Self::conflict(
+                    "ALREADY_ASSIGNED",
+                    format!("{who} has this conversation already."),
+                )
+                .with_details(present_json(&present))
+            }
+            E::Stale(present) => Self::conflict(
+                "CONVERSATION_CHANGED",
+                "The conversation has changed since you looked at it; look again and decide anew.",
+            )
+            .with_details(present_json(&present)),
+            E::NotAssigned => Self::conflict(
+                "NOT_ASSIGNED",
+                "Nobody holds this conversation; take it first.",
+            ),
+            E::Closed => Self::conflict(
+                "CONVERSATION_CLOSED",
+                "This conversation is closed; reopen it first.",
+            ),
+            E::UnknownMessage => {
+                Self::not_found("MESSAGE_NOT_FOUND", "The conversation has no such message.")
+            }
+            E::UnknownPerson => {
+                Self::not_found("USER_NOT_FOUND", "Your organization has no such person.")
+            }
+            E::PersonInactive => Self::conflict(
+                "USER_DEACTIVATED",
+                "This person's access was switched off; choose somebody else.",
+            ),
+            E::Db(cause) => from_db(cause),
+        }
+    }
+}
+
+/// How a conversation stands, as details of a conflict.
+fn present_json(present: &Present) -> serde_json::Value {
+    let row = &present.row;
+    let holder = present.holder.as_ref().map(|person| {
+        serde_json::json!({
+            "user_id": person.user_id, "user_name": person.name, "user_role": person.role,
+            "assigned_at": row.assigned_at,
+        })
+    });
+    serde_json::json!({
+        "conversation_id": row.conversation_id, "status": row.status, "version": row.version,
+        "assigned_to": holder,
+    })
+}
 
 impl From<PeopleError> for ApiError {
     fn from(error: PeopleError) -> Self {

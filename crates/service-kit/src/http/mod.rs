@@ -12,8 +12,8 @@ mod size;
 
 pub use address::{ClientAddress, InvalidProxy, TrustedProxies};
 pub use input::{
-    BodyLimit, MediaType, ValidJson, ValidPath, ValidQuery, error_at, from_buffered, parse_json,
-    read_body, read_member,
+    BodyLimit, MediaType, OptionalJson, ValidJson, ValidPath, ValidQuery, error_at, from_buffered,
+    parse_json, read_body, read_member,
 };
 pub use limits::{AddressLimits, Exemption, client_key, note_turn};
 pub use page::{DEFAULT_LIMIT, MAX_LIMIT, Page};

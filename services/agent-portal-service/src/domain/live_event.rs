@@ -10,6 +10,8 @@ pub(crate) enum Audience {
     User(UserId),
     /// Everybody with this role or a higher one.
     AtLeast(Role),
+    /// One person, and everybody with this role, which is more than an agent's, or a higher one.
+    UserOrAtLeast(UserId, Role),
 }
 
 impl Audience {
@@ -18,6 +20,7 @@ impl Audience {
         match self {
             Self::User(only) => only == user,
             Self::AtLeast(least) => role >= least,
+            Self::UserOrAtLeast(also, least) => also == user || role >= least,
         }
     }
 }
@@ -78,6 +81,21 @@ mod tests {
             (Audience::User(other), Role::Admin, false),
             (Audience::AtLeast(Role::Supervisor), Role::Agent, false),
             (Audience::AtLeast(Role::Supervisor), Role::Admin, true),
+            (
+                Audience::UserOrAtLeast(mine, Role::Supervisor),
+                Role::Agent,
+                true,
+            ),
+            (
+                Audience::UserOrAtLeast(other, Role::Supervisor),
+                Role::Agent,
+                false,
+            ),
+            (
+                Audience::UserOrAtLeast(other, Role::Supervisor),
+                Role::Supervisor,
+                true,
+            ),
         ] {
             assert_eq!(
                 audience.includes(mine, role),

@@ -1,5 +1,6 @@
 //! Rules and facts of users, sign-ins and sessions. Pure: no I/O, no framework.
 
+mod conversation;
 mod genesys_token;
 mod handoff;
 mod live_event;
@@ -9,6 +10,7 @@ mod sign_in;
 mod sync;
 mod user;
 
+pub(crate) use conversation::{Verdict, Wish, Worker};
 pub(crate) use genesys_token::{GenesysTokenState, TokenVerdict};
 pub(crate) use handoff::Handoff;
 pub(crate) use live_event::{Audience, EventId, LiveEvent};

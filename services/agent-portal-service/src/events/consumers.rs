@@ -1,15 +1,25 @@
 //! Deliveries from the broker, handed to use cases.
 
 use async_trait::async_trait;
+use portal_conversations::Fact;
 use portal_events::{
     Delivery, Envelope, EventContext, Handled, Handler,
-    catalogue::{EventData as _, TenantDeleted, TenantSuspended},
+    catalogue::{
+        EventData as _, MessageAccepted, MessageCanceled, MessageDelivered, MessageEchoed,
+        MessageFailed, MessageRead, MessageReceived, MessageSent, TenantDeleted, TenantSuspended,
+    },
     topology::{EVENTS, QueueKind, QueueSpec},
 };
 use portal_tenant_client::TenantClient;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::{domain::RevokeReason, usecases::sessions::Sessions};
+use crate::{
+    domain::RevokeReason,
+    usecases::{
+        conversations::{Event, Intake},
+        sessions::Sessions,
+    },
+};
 
 /// Tenants whose people may not go on.
 pub(crate) fn tenant_queue() -> QueueSpec {
@@ -21,6 +31,70 @@ pub(crate) fn tenant_queue() -> QueueSpec {
             (EVENTS, TenantDeleted::TYPE),
         ],
     }
+}
+
+/// What becomes of messages.
+pub(crate) fn message_queue() -> QueueSpec {
+    let types = [
+        MessageReceived::TYPE,
+        MessageEchoed::TYPE,
+        MessageAccepted::TYPE,
+        MessageSent::TYPE,
+        MessageDelivered::TYPE,
+        MessageRead::TYPE,
+        MessageFailed::TYPE,
+        MessageCanceled::TYPE,
+    ];
+    QueueSpec {
+        name: "agent-portal-service.messages",
+        kind: QueueKind::Durable,
+        bindings: types.into_iter().map(|name| (EVENTS, name)).collect(),
+    }
+}
+
+/// Keeps conversations.
+pub(crate) struct KeepConversations(pub(crate) Intake);
+
+#[async_trait]
+impl Handler for KeepConversations {
+    async fn handle(&self, delivery: &Delivery) -> Handled {
+        let event = match read_message_event(delivery) {
+            Ok(event) => event,
+            Err(error) => return Handled::Reject(error),
+        };
+        match self.0.take(event).await {
+            Ok(()) => Handled::Done,
+            Err(error) if error.is_transient() => Handled::Retry(error.into()),
+            Err(error) => Handled::Reject(error.into()),
+        }
+    }
+}
+
+fn read_message_event(delivery: &Delivery) -> anyhow::Result<Event> {
+    fn read<T: DeserializeOwned>(delivery: &Delivery) -> anyhow::Result<Envelope<T>> {
+        Ok(Envelope::parse(&delivery.body)?)
+    }
+    let head = read::<AnyTenantData>(delivery)?;
+    let fact = match delivery.routing_key.as_str() {
+        MessageReceived::TYPE => Fact::received(read(delivery)?.data),
+        MessageEchoed::TYPE => Fact::echoed(read(delivery)?.data),
+        MessageAccepted::TYPE => Fact::accepted(read(delivery)?)?,
+        MessageSent::TYPE => Fact::sent(read(delivery)?.data),
+        MessageDelivered::TYPE => Fact::delivered(read(delivery)?.data),
+        MessageRead::TYPE => Fact::read(read(delivery)?.data),
+        MessageFailed::TYPE => Fact::failed(&read(delivery)?),
+        MessageCanceled::TYPE => Fact::canceled(&read(delivery)?.data),
+        other => anyhow::bail!("{other} tells nothing of a message"),
+    };
+    Ok(Event {
+        id: head.id,
+        tenant: head.tenantid,
+        fact,
+        context: EventContext {
+            traceparent: head.traceparent,
+            request_id: head.requestid,
+        },
+    })
 }
 
 /// What the envelope says is enough: the event's type is the routing key.

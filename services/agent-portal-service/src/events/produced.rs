@@ -1,12 +1,14 @@
 //! The events of this service, as rows of the outbox.
 
 use chrono::{DateTime, Utc};
+use portal_conversations::ConversationRow;
 use portal_db::{DbError, Tx, outbox};
 use portal_events::{
     EventContext, Source,
     catalogue::{
-        EventData, SessionRefreshed, SessionRevoked, SessionStarted, UserDeactivated,
-        UserProvisioned, UserRoleChanged, UserUpdated,
+        ConversationAssigned, ConversationClosed, ConversationOpened, ConversationReleased,
+        ConversationReopened, ConversationTransferred, EventData, SessionRefreshed, SessionRevoked,
+        SessionStarted, UserDeactivated, UserProvisioned, UserRoleChanged, UserUpdated,
     },
     outbox_event,
 };
@@ -157,6 +159,91 @@ pub(crate) fn append_session_revoked(
         reason: Some(reason.to_string()),
     };
     append(tx, session.tenant, context, now, &data)
+}
+
+/// What happened to a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ConversationEvent {
+    /// It began, or began anew.
+    Opened,
+    /// Somebody holds it.
+    Assigned,
+    /// Nobody holds it any more.
+    Released,
+    /// It went from one person to another.
+    Transferred,
+    /// It was closed.
+    Closed,
+    /// It is open again.
+    Reopened,
+}
+
+impl ConversationEvent {
+    /// Its name in `conversation.<name>`.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Assigned => "assigned",
+            Self::Released => "released",
+            Self::Transferred => "transferred",
+            Self::Closed => "closed",
+            Self::Reopened => "reopened",
+        }
+    }
+}
+
+/// Whom an event of a conversation is about.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ConversationPeople<'a> {
+    /// Who holds it, or held it.
+    pub(crate) user: Option<UserId>,
+    /// Who held it before a transfer.
+    pub(crate) from: Option<UserId>,
+    /// Who did it.
+    pub(crate) by: Option<UserId>,
+    /// Why.
+    pub(crate) reason: Option<&'a str>,
+}
+
+/// Tells what happened to a conversation, which is as `row` has it.
+pub(crate) fn append_conversation_event(
+    tx: &mut Tx<'_>,
+    tenant: &TenantId,
+    context: &EventContext,
+    now: DateTime<Utc>,
+    row: &ConversationRow,
+    event: ConversationEvent,
+    people: ConversationPeople<'_>,
+) -> Result<(), DbError> {
+    macro_rules! data {
+        ($name:ident) => {
+            append(
+                tx,
+                tenant,
+                context,
+                now,
+                &$name {
+                    conversation_id: row.conversation_id,
+                    tenant_id: tenant.clone(),
+                    user_id: people.user,
+                    from_user_id: people.from,
+                    by_user_id: people.by,
+                    reason: people.reason.map(str::to_owned),
+                    genesys_conversation_id: row.genesys_conversation_id.clone(),
+                    version: row.version,
+                    episode: row.episode,
+                },
+            )
+        };
+    }
+    match event {
+        ConversationEvent::Opened => data!(ConversationOpened),
+        ConversationEvent::Assigned => data!(ConversationAssigned),
+        ConversationEvent::Released => data!(ConversationReleased),
+        ConversationEvent::Transferred => data!(ConversationTransferred),
+        ConversationEvent::Closed => data!(ConversationClosed),
+        ConversationEvent::Reopened => data!(ConversationReopened),
+    }
 }
 
 fn append<E: EventData>(

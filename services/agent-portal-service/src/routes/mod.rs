@@ -2,6 +2,7 @@
 
 mod advice;
 mod callback_page;
+mod conversations;
 mod cookies;
 mod events;
 mod html;
@@ -63,6 +64,16 @@ fn api(config: &mut ServiceConfig<'_>) {
         .service(organization::list_people)
         .service(organization::show_person)
         .service(organization::update_person)
+        .service(conversations::list)
+        .service(conversations::show)
+        .service(conversations::messages)
+        .service(conversations::history)
+        .service(conversations::assign)
+        .service(conversations::release)
+        .service(conversations::transfer)
+        .service(conversations::close)
+        .service(conversations::reopen)
+        .service(conversations::read)
         .service(sync::sync_users)
         .service(sync::list_syncs)
         .service(sync::show_sync)

@@ -21,6 +21,7 @@ pub(crate) fn insert(
     let (user_id, min_role) = match audience {
         Audience::User(user) => (Some(user.as_uuid()), Role::Agent),
         Audience::AtLeast(role) => (None, role),
+        Audience::UserOrAtLeast(user, role) => (Some(user.as_uuid()), role),
     };
     diesel::insert_into(events::table)
         .values((
@@ -64,9 +65,11 @@ pub(crate) fn list_since(
                 .map_err(|_word| DbError::Corrupt("live_events.min_role".to_owned()))?;
             Ok(LiveEvent {
                 seq,
-                audience: user.map_or(Audience::AtLeast(role), |user| {
-                    Audience::User(UserId::from(user))
-                }),
+                audience: match user.map(UserId::from) {
+                    None => Audience::AtLeast(role),
+                    Some(user) if role == Role::Agent => Audience::User(user),
+                    Some(user) => Audience::UserOrAtLeast(user, role),
+                },
                 kind,
                 data,
                 created_at,

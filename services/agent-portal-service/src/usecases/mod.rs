@@ -1,5 +1,6 @@
 //! What the service does, whatever the way in.
 
+pub(crate) mod conversations;
 pub(crate) mod genesys_clients;
 pub(crate) mod genesys_tokens;
 pub(crate) mod live_feed;

@@ -8,7 +8,7 @@ use portal_events::RelayWaker;
 use portal_types::{Clock, Role, TenantId, UserId};
 use serde_json::json;
 
-use super::{Cause, live_feed, roles, sessions::Sessions};
+use super::{Cause, conversations::release_all_of, live_feed, roles, sessions::Sessions};
 use crate::{
     ROLE,
     domain::{Audience, DeactivatedBy, RevokeReason, User},
@@ -232,6 +232,8 @@ pub(super) fn switch_off(
     now: chrono::DateTime<chrono::Utc>,
 ) -> Result<Vec<EndedSession>, DbError> {
     people::deactivate(tx, user, by, now)?;
+    let (tenant, who) = (&user.tenant_id, user.user_id);
+    release_all_of(tx, tenant, who, context, "user_deactivated", now)?;
     produced::append_user_event(tx, context, now, user, UserEvent::Deactivated)?;
     let reason = RevokeReason::UserDeactivated;
     let which = Which::OfUser(user.user_id);

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use crate::world::{Person, VAULT_KEYS, World};
 
-const ISSUER: &str = "agent-portal-service";
-const AUDIENCE: &str = "agent-portal";
+pub(crate) const ISSUER: &str = "agent-portal-service";
+pub(crate) const AUDIENCE: &str = "agent-portal";
 
 const PROFILE: &str = "/api/agents/profile";
 
@@ -31,14 +31,14 @@ fn doors() -> Vec<(Method, String)> {
             guarded.map(move |(method, _)| {
                 let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
                 // Not a session's id: who calls is asked before what.
-                let path = ["{session_id}", "{user_id}", "{run_id}"]
+                let path = ["{session_id}", "{user_id}", "{run_id}", "{conversation_id}"]
                     .iter()
                     .fold(path.clone(), |path, id| path.replace(id, "x"));
                 (method, path)
             })
         })
         .collect();
-    assert_eq!(doors.len(), 15, "{doors:?}");
+    assert_eq!(doors.len(), 25, "{doors:?}");
     doors
 }
 
@@ -52,7 +52,7 @@ impl Clock for Then {
 }
 
 /// The service's own key, out of its table.
-fn own_key(world: &World) -> SigningKey {
+pub(crate) fn own_key(world: &World) -> SigningKey {
     let kid = world.value("SELECT kid FROM signing_keys WHERE status = 'active'");
     let sealed = world
         .value("SELECT translate(encode(private_key, 'base64'), E'\\n', '') FROM signing_keys");

@@ -52,6 +52,27 @@ impl<T: DeserializeOwned + 'static> FromRequest for ValidJson<T> {
     }
 }
 
+/// Extractor: as [`ValidJson`], and where there is no body at all, what stands for none.
+#[derive(Debug, Clone)]
+pub struct OptionalJson<T>(pub T);
+
+impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalJson<T> {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let headers = request.headers();
+        let is_none = declared_length(request).unwrap_or(0) == 0
+            && !headers.contains_key(header::TRANSFER_ENCODING)
+            && !headers.contains_key(header::CONTENT_TYPE);
+        if is_none {
+            return async { Ok(Self(T::default())) }.boxed_local();
+        }
+        let body = ValidJson::from_request(request, payload);
+        async move { body.await.map(|ValidJson(body)| Self(body)) }.boxed_local()
+    }
+}
+
 /// The whole body of a request.
 ///
 /// Another content type than that of `media` answers 415, a larger body than `limit` 413.

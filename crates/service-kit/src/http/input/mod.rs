@@ -9,7 +9,7 @@ use std::future::{Ready, ready};
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use serde::de::DeserializeOwned;
 
-pub use body::{BodyLimit, MediaType, ValidJson, parse_json, read_body};
+pub use body::{BodyLimit, MediaType, OptionalJson, ValidJson, parse_json, read_body};
 pub use nested::{error_at, from_buffered, read_member};
 
 use crate::error::{ApiError, FieldErrors};
