@@ -309,6 +309,10 @@ impl Installation {
                 "tenant_api_keys",
             ),
             of("*", "user_sync_runs"),
+            of(
+                "conversation_id, status, assigned_to, unread_count, version",
+                "conversations",
+            ),
         ]
         .concat()
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use portal_e2e::installation::Installation;
 use portal_sandbox::seed;
+use portal_test_harness::eventually;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -21,6 +22,9 @@ fn body(door: &Door) -> Option<Value> {
             | "/api/messages/{message_id}/retry",
         ) => json!({}),
         ("patch", "/api/messages/{message_id}") => json!({"text": "new"}),
+        ("post", "/api/conversations/{conversation_id}/transfer") => {
+            json!({"to_user_id": "01990000-0000-7000-8000-000000000000"})
+        }
         _ => return None,
     })
 }
@@ -28,6 +32,7 @@ fn body(door: &Door) -> Option<Value> {
 /// An id of globex for a path parameter, as a superuser sees it.
 fn foreign_id(world: &Installation, parameter: &str) -> String {
     let (column, table) = match parameter {
+        "conversation_id" => ("conversation_id", "conversations"),
         "session_id" => ("session_id", "genesys_user_sessions"),
         "user_id" => ("user_id", "genesys_users"),
         "run_id" => ("run_id", "user_sync_runs"),
@@ -53,6 +58,11 @@ async fn globex_has_one_of_each(world: &Installation) {
         world.send(&token, "+1234567890").await.0,
         StatusCode::ACCEPTED
     );
+    eventually("the message's conversation", async || {
+        let sql = "SELECT conversation_id FROM conversations WHERE tenant_id = 'globex_inc'";
+        world.db.query(sql).pop()
+    })
+    .await;
     world.api_key("globex_inc").await;
     world.db.execute(
         "INSERT INTO inbound_messages (inbound_id, tenant_id, phone_number_id, wamid, conversation_id, \
