@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use portal_sandbox::{Kind, Outage, seed};
+use portal_test_harness::eventually;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -202,6 +203,16 @@ async fn only_a_files_own_tenant_can_send_it_and_only_as_what_it_is() {
     // Deleted after the message was accepted: the message fails and says why.
     world.sandbox.set_graph_outage(Outage::Unavailable);
     let message = world.accepted(&acme, "+1234567890", image).await;
+    // The first try is over before the file goes; the next one is seconds away.
+    eventually("the upload to be tried", async || {
+        (world.uploads() > 0).then_some(())
+    })
+    .await;
+    let free = "SELECT count(*) FROM media_uploads WHERE lease_until IS NULL";
+    eventually("the try to end", async || {
+        (world.db.query(free) == ["1"]).then_some(())
+    })
+    .await;
     world.db.execute("DELETE FROM media");
     world.sandbox.set_graph_outage(Outage::None);
     let failed = world.reaches(&acme, &message, "failed").await;
