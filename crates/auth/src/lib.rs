@@ -43,7 +43,7 @@ pub use refresh::{
     REFRESH_TAG_BYTES, RefreshKey, RefreshKeys, RefreshSecret, RefreshState, RefreshVerdict,
     SessionTimes,
 };
-pub use revocation::{RevocationSubject, Revocations, Standing};
+pub use revocation::{Rebuild, RevocationSubject, Revocations, Standing};
 pub use secret::{SECRET_BYTES, random_secret, random_token, sha256, sha256_hex};
 pub use service_key::{ServiceKeys, ServiceKeysSection};
 pub use totp::{TotpError, TotpSecret};

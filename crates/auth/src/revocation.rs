@@ -54,11 +54,19 @@ pub enum Standing {
 
 /// How long the mark may stand; it falls with the list when Redis loses everything.
 const MARK_LIFETIME: Duration = Duration::from_hours(24);
+/// The mark of a list that is whole. Anything else there is a [`Rebuild`] under way.
+const WHOLE: i64 = 1;
 
-/// Stands in Redis while the list there is whole.
+/// Stands in Redis from the beginning of a rebuild on, and as [`WHOLE`] while the list there is whole.
 fn whole_mark() -> Key<i64> {
     Key::global("revocations-whole", &[])
 }
+
+/// A list that is being put together anew. What is lost meanwhile takes its sign in Redis along, so that
+/// such a list is never called whole.
+#[derive(Debug)]
+#[must_use = "the list is not whole before the rebuild is finished"]
+pub struct Rebuild(i64);
 
 /// The revocation list; clones share it.
 #[derive(Clone)]
@@ -131,17 +139,29 @@ impl Revocations {
         Ok(())
     }
 
-    /// Says that everything that was ended and may still be presented is on the list. Only whoever
-    /// just put it there may say so.
-    pub async fn mark_whole(&self) -> Result<(), CacheError> {
+    /// Begins to put the list together anew: to be called before it is asked who has ended.
+    pub async fn begin_rebuild(&self) -> Result<Rebuild, CacheError> {
+        // Below zero: never the mark of a whole list, and never another's.
+        let (random, _) = Uuid::new_v4().as_u64_pair();
+        let sign = -i64::try_from(random >> 1).unwrap_or(i64::MAX) - 1;
         self.cache
-            .set_with_ttl(&whole_mark(), &1, MARK_LIFETIME)
+            .set_with_ttl(&whole_mark(), &sign, self.keep)
+            .await?;
+        Ok(Rebuild(sign))
+    }
+
+    /// Says that everything that was ended and may still be presented was put on the list since the
+    /// rebuild began. False when the list was lost meanwhile, or somebody else began to rebuild it.
+    pub async fn mark_whole(&self, rebuild: Rebuild) -> Result<bool, CacheError> {
+        let Rebuild(sign) = rebuild;
+        self.cache
+            .replace(&whole_mark(), &sign, &WHOLE, MARK_LIFETIME)
             .await
     }
 
     /// Whether the list is known to be whole.
     pub async fn is_whole(&self) -> bool {
-        matches!(self.cache.exists(&whole_mark()).await, Ok(true))
+        matches!(self.cache.get(&whole_mark()).await, Ok(Some(WHOLE)))
     }
 
     /// What the list says of a token issued at `issued_at` to these subjects; one round trip.
@@ -151,7 +171,7 @@ impl Revocations {
         keys.push(whole_mark());
         let (outcome, standing) = match self.cache.get_many(&keys).await {
             Ok(mut found) => {
-                let is_whole = found.pop().flatten().is_some();
+                let is_whole = found.pop().flatten() == Some(WHOLE);
                 let is_listed = self.note(subjects, found, issued_at, is_whole).await;
                 match (is_listed, is_whole) {
                     (true, _) => ("ok", Standing::Ended),

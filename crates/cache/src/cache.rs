@@ -12,6 +12,16 @@ use serde::de::DeserializeOwned;
 use crate::link::{Link, Repeat};
 use crate::{CacheError, Key, lock, rate};
 
+/// KEYS\[1\] key; ARGV\[1\] what must be there; ARGV\[2\] what takes its place; ARGV\[3\] for how many
+/// milliseconds. Answers the number of keys written.
+const REPLACE: &str = r"
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+  return 1
+end
+return 0
+";
+
 /// The cache of a process. Cheap to clone; all clones share one connection.
 #[derive(Clone)]
 pub struct Cache {
@@ -24,6 +34,7 @@ struct Inner {
     take_tokens: Script,
     take_up_to: Script,
     unlock: Script,
+    replace: Script,
 }
 
 impl fmt::Debug for Cache {
@@ -46,6 +57,7 @@ impl Cache {
                 take_tokens: Script::new(rate::TAKE_TOKENS),
                 take_up_to: Script::new(rate::TAKE_UP_TO),
                 unlock: Script::new(lock::UNLOCK),
+                replace: Script::new(REPLACE),
             }),
         })
     }
@@ -110,6 +122,21 @@ impl Cache {
             .arg(millis(ttl));
         let stored: Option<String> = self.command(Repeat::Never, &command).await?;
         Ok(stored.is_some())
+    }
+
+    /// Puts `new` in the place of `old` for `ttl`; false if something else is there, or nothing.
+    pub async fn replace<V: Serialize>(
+        &self,
+        key: &Key<V>,
+        old: &V,
+        new: &V,
+        ttl: Duration,
+    ) -> Result<bool, CacheError> {
+        let millis = millis(ttl).to_string().into_bytes();
+        let arguments = [encode(old)?, encode(new)?, millis];
+        let keys = [self.full(key)];
+        let written: u64 = self.script(&self.inner.replace, &keys, &arguments).await?;
+        Ok(written == 1)
     }
 
     /// Removes the value under `key` and answers it; of several callers at once one gets it.

@@ -140,7 +140,8 @@ impl World {
         let cache = Cache::connect(&redis_url().into(), prefix).expect("a Redis URL");
         let revocations = Revocations::new(cache, Duration::from_hours(1));
         // As agent-portal-service does, which keeps the list.
-        revocations.mark_whole().await.expect("Redis answers");
+        let begun = revocations.begin_rebuild().await.expect("Redis answers");
+        assert!(revocations.mark_whole(begun).await.expect("Redis answers"));
         let webhook = json!({"url": format!("http://{address}/webhooks/whatsapp")});
         self.control(reqwest::Method::PUT, "webhook", &webhook)
             .await;

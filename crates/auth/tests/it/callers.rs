@@ -398,7 +398,8 @@ async fn a_list_that_is_lost_sends_people_to_the_rows() {
 
     // Whole again: the rows are left alone.
     world.rows.is_away.store(false, Ordering::SeqCst);
-    world.revocations.mark_whole().await.unwrap();
+    let begun = world.revocations.begin_rebuild().await.unwrap();
+    assert!(world.revocations.mark_whole(begun).await.unwrap());
     let asked = world.rows.asked.load(Ordering::SeqCst);
     assert_eq!(ask(&world, "/who", &supervisor).await.0, StatusCode::OK);
     assert_eq!(world.rows.asked.load(Ordering::SeqCst), asked);

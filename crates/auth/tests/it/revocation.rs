@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portal_auth::{RevocationSubject, Revocations, Standing};
-use portal_cache::Cache;
+use portal_cache::{Cache, Key};
 use portal_types::{SessionId, TenantId, UserId};
 use uuid::Uuid;
 
@@ -38,10 +38,15 @@ impl Subjects {
     }
 }
 
+async fn rebuild(list: &Revocations) {
+    let begun = list.begin_rebuild().await.unwrap();
+    assert!(list.mark_whole(begun).await.unwrap());
+}
+
 /// A list that is known to be whole.
 async fn whole(cache: Cache) -> Revocations {
     let list = Revocations::new(cache, LIFETIME);
-    list.mark_whole().await.unwrap();
+    rebuild(&list).await;
     list
 }
 
@@ -89,9 +94,35 @@ async fn a_list_that_was_lost_ends_what_it_knows_and_is_not_believed_for_the_res
     assert!(!list.is_whole().await);
     assert_eq!(list.standing(&ended.all(), 1_000).await, Standing::Ended);
     assert_eq!(list.standing(&other.all(), 1_000).await, Standing::Unknown);
-    list.mark_whole().await.unwrap();
+    rebuild(&list).await;
     assert!(list.is_whole().await);
     assert_eq!(list.standing(&other.all(), 1_000).await, Standing::Live);
+}
+
+#[tokio::test]
+async fn a_list_that_is_lost_while_it_is_put_together_is_not_called_whole() {
+    let cache = cache();
+    let (one, two) = (
+        Revocations::new(cache.clone(), LIFETIME),
+        Revocations::new(cache.clone(), LIFETIME),
+    );
+    let subjects = Subjects::new();
+    let begun = one.begin_rebuild().await.unwrap();
+    one.revoke_session(subjects.session).await.unwrap();
+    assert!(!one.is_whole().await);
+    // As when Redis is emptied: neither the entry nor the sign is there.
+    let mark = Key::<i64>::global("revocations-whole", &[]);
+    let entry = Key::<i64>::global("revoked", &["sid", &subjects.session.to_string()]);
+    cache.delete_many(&[mark, entry]).await.unwrap();
+    // Nor does it help that another has begun anew.
+    let later = two.begin_rebuild().await.unwrap();
+    assert!(!one.mark_whole(begun).await.unwrap());
+    assert_eq!(
+        one.standing(&subjects.all(), 1_000).await,
+        Standing::Unknown
+    );
+    assert!(two.mark_whole(later).await.unwrap());
+    assert_eq!(one.standing(&subjects.all(), 1_000).await, Standing::Live);
 }
 
 #[tokio::test]

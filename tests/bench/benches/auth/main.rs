@@ -63,7 +63,10 @@ impl World {
         let _entered = runtime.enter();
         let cache = Cache::connect(&url.into(), &format!("bench:{}:", Uuid::now_v7())).unwrap();
         let revocations = Revocations::new(cache, Duration::from_mins(5));
-        runtime.block_on(revocations.mark_whole()).unwrap();
+        runtime.block_on(async {
+            let begun = revocations.begin_rebuild().await.unwrap();
+            assert!(revocations.mark_whole(begun).await.unwrap());
+        });
         Self {
             issuer: Issuer::new(ISS, AUD, keys.clone()),
             keys,

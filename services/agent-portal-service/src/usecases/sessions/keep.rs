@@ -32,8 +32,14 @@ impl Sessions {
     /// recent ones, or, when the list may have been lost, all whose access tokens may still be valid.
     /// Answers whether Redis took them.
     pub(crate) async fn republish_ended(&self, may_be_lost: bool) -> Result<bool, DbError> {
-        let is_whole = !may_be_lost && self.revocations.is_whole().await;
-        let window = if is_whole {
+        let is_whole = self.revocations.is_whole().await;
+        // Before the rows are read: what is lost from here on is noticed.
+        let rebuild = if is_whole {
+            None
+        } else {
+            Some(self.revocations.begin_rebuild().await)
+        };
+        let window = if is_whole && !may_be_lost {
             RECENTLY
         } else {
             // Until the last access token of such a session has expired, by anybody's clock.
@@ -56,8 +62,12 @@ impl Sessions {
                 .await;
             is_published &= listed.is_ok();
         }
-        if is_published && !is_whole {
-            is_published = self.revocations.mark_whole().await.is_ok();
+        match rebuild {
+            Some(Ok(rebuild)) if is_published => {
+                is_published = matches!(self.revocations.mark_whole(rebuild).await, Ok(true));
+            }
+            Some(Err(_)) => is_published = false,
+            _ => {}
         }
         Ok(is_published)
     }
