@@ -26,6 +26,10 @@ clean-data: ## stop and remove databases, secrets and logs of `make run`
 test: ## all tests on servers of their own (ARGS="-p portal-db" narrows)
 	@deploy/local/test.sh run $(ARGS)
 
+.PHONY: chaos
+chaos: ## faults under load in their long form (CHAOS_SECONDS=60 each, CHAOS_SEED=n again, ARGS="f5_ f6_" narrows)
+	@deploy/local/test.sh chaos $(ARGS)
+
 .PHONY: bench
 bench: ## what it costs and how fast it is, in a release build (reports in target/bench-*.md)
 	@deploy/local/test.sh bench $(ARGS)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The tests and the servers they need.
 #   test.sh run [nextest arguments]   fresh servers, all tests, everything removed again
+#   test.sh chaos [nextest arguments] fresh servers, faults under load for CHAOS_SECONDS each
 #   test.sh bench [cargo bench args]  fresh servers, benchmarks of a release build, a report
 #   test.sh servers                   servers that stay up; .local/test.env has their addresses
 #   test.sh servers-stop              stops those and removes their data
@@ -105,6 +106,21 @@ run_tests() {
   cargo nextest run --locked "${@:---workspace}"
 }
 
+# The short form is among the tests. Exported by make or the caller: CHAOS_SECONDS, CHAOS_SEED.
+run_chaos() {
+  local suite=(--locked --package outbound-message-service --test chaos)
+  export CHAOS_SECONDS=${CHAOS_SECONDS:-60}
+  [[ $CHAOS_SECONDS =~ ^[0-9]+$ ]] || die "CHAOS_SECONDS must be a number of seconds, such as 60"
+  [[ ${CHAOS_SEED:-0} =~ ^[0-9]+$ ]] || die "CHAOS_SEED must be a number, as a case that failed has printed it"
+  install_all
+  cd "$REPO"
+  say "building the tests"
+  cargo nextest run "${suite[@]}" --no-run
+  start_fresh_servers
+  say "running each case for $CHAOS_SECONDS s"
+  cargo nextest run --profile chaos "${suite[@]}" "$@"
+}
+
 run_benchmarks() {
   install_all
   cd "$REPO"
@@ -123,11 +139,15 @@ case ${1:-run} in
     shift || true
     run_tests "$@"
     ;;
+  chaos)
+    shift
+    run_chaos "$@"
+    ;;
   bench)
     shift
     run_benchmarks "$@"
     ;;
   servers) servers_up ;;
   servers-stop) servers_down ;;
-  *) die "usage: $0 run [nextest arguments] | bench [cargo bench arguments] | servers | servers-stop" ;;
+  *) die "usage: $0 run [nextest arguments] | chaos [nextest arguments] | bench [cargo bench arguments] | servers | servers-stop" ;;
 esac

@@ -71,6 +71,10 @@ pub(crate) struct Evidence {
     pub(crate) at_least_once: BTreeSet<String>,
     /// States in which a message may rest when all is quiet.
     pub(crate) may_rest: BTreeSet<String>,
+    /// Bodies that no handler can read, given to the broker on purpose.
+    pub(crate) poison: Vec<String>,
+    /// Bodies of the dead letters.
+    pub(crate) dead_letters: Vec<String>,
     /// Meta told of all that became of a message: a message that it took may not be `failed`.
     pub(crate) webhooks_came: bool,
 }
@@ -98,6 +102,7 @@ pub(crate) fn check(evidence: &Evidence) -> Vec<Violation> {
     order(evidence, &mut broken);
     events(evidence, &mut broken);
     walls(evidence, &mut broken);
+    dead_letters(evidence, &mut broken);
     found
 }
 
@@ -164,12 +169,17 @@ fn rest(evidence: &Evidence, broken: &mut impl FnMut(&'static str, String)) {
 
 /// C3, C4: no second message, or one that is owned up to.
 fn sends(evidence: &Evidence, broken: &mut impl FnMut(&'static str, String)) {
+    let rows: HashMap<Uuid, &Row> = evidence
+        .rows
+        .iter()
+        .map(|row| (row.message_id, row))
+        .collect();
     let mut count: BTreeMap<Uuid, usize> = BTreeMap::new();
     for taken in &evidence.taken {
         *count.entry(taken.message_id).or_default() += 1;
     }
     for (id, count) in count {
-        let Some(row) = evidence.rows.iter().find(|row| row.message_id == id) else {
+        let Some(row) = rows.get(&id) else {
             broken("C1", format!("Meta took {id}, which is not stored"));
             continue;
         };
@@ -283,6 +293,24 @@ fn walls(evidence: &Evidence, broken: &mut impl FnMut(&'static str, String)) {
     }
 }
 
+/// C10: what nobody can read is kept, and nothing else is.
+fn dead_letters(evidence: &Evidence, broken: &mut impl FnMut(&'static str, String)) {
+    let mut surplus: BTreeMap<&str, i64> = BTreeMap::new();
+    for body in &evidence.dead_letters {
+        *surplus.entry(body).or_default() += 1;
+    }
+    for body in &evidence.poison {
+        *surplus.entry(body).or_default() -= 1;
+    }
+    for (body, count) in surplus {
+        match count {
+            0 => {}
+            1.. => broken("C10", format!("{count} dead letters too many: {body}")),
+            _ => broken("C10", format!("{} dead letters are lost: {body}", -count)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -330,6 +358,8 @@ mod tests {
             owners: HashMap::from([("n0".to_owned(), "t0".to_owned())]),
             may_rest: BTreeSet::from(["read".to_owned(), "failed".to_owned()]),
             webhooks_came: true,
+            poison: vec!["poison".to_owned()],
+            dead_letters: vec!["poison".to_owned()],
             rows,
             ..Evidence::default()
         };
@@ -396,6 +426,13 @@ mod tests {
         });
         breaks("C9", |evidence, _, _| {
             evidence.events[0].tenant = "t1".to_owned();
+        });
+        breaks("C10", |evidence, _, _| evidence.dead_letters.clear());
+        breaks("C10", |evidence, _, _| {
+            evidence.dead_letters.push("poison".to_owned());
+        });
+        breaks("C10", |evidence, _, _| {
+            evidence.dead_letters[0] = "an order".to_owned();
         });
         breaks("C11", |evidence, _, _| {
             evidence.wishes[0].only_refused = true;

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -46,7 +46,7 @@ pub(crate) struct Generator {
     begun: Instant,
     callers: JoinSet<Vec<Wish>>,
     accepted: Arc<AtomicUsize>,
-    server_errors: Arc<AtomicUsize>,
+    server_errors: Arc<Mutex<Vec<String>>>,
     enough: Arc<AtomicBool>,
 }
 
@@ -58,7 +58,7 @@ struct Caller {
     random: StdRng,
     http: reqwest::Client,
     accepted: Arc<AtomicUsize>,
-    server_errors: Arc<AtomicUsize>,
+    server_errors: Arc<Mutex<Vec<String>>>,
     enough: Arc<AtomicBool>,
 }
 
@@ -75,7 +75,7 @@ impl Generator {
     pub(crate) fn start(load: Load, urls: &Arc<[String]>, tenants: &[Tenant]) -> Self {
         let seed = setting("CHAOS_SEED").unwrap_or_else(rand::random);
         let accepted = Arc::new(AtomicUsize::new(0));
-        let server_errors = Arc::new(AtomicUsize::new(0));
+        let server_errors = Arc::default();
         let enough = Arc::new(AtomicBool::new(false));
         let mut callers = JoinSet::new();
         for (t, tenant) in tenants.iter().enumerate() {
@@ -111,16 +111,15 @@ impl Generator {
         self.accepted.load(Ordering::Relaxed)
     }
 
-    /// How many calls a server answered with a 5xx.
-    pub(crate) fn server_errors(&self) -> usize {
-        self.server_errors.load(Ordering::Relaxed)
+    /// What servers answered with a 5xx.
+    pub(crate) fn server_errors(&self) -> Vec<String> {
+        self.server_errors.lock().unwrap().clone()
     }
 
     /// Lets the callers come to an end, in the long form not before its time; answers the seed and what
     /// they wished for.
     pub(crate) async fn finish(self) -> (u64, Vec<Wish>) {
-        let long = Duration::from_secs(setting("CHAOS_SECONDS").unwrap_or_default());
-        tokio::time::sleep_until(self.begun + long).await;
+        tokio::time::sleep_until(self.begun + long_form()).await;
         self.enough.store(true, Ordering::Relaxed);
         let wishes = self.callers.join_all().await;
         (self.seed, wishes.into_iter().flatten().collect())
@@ -187,12 +186,7 @@ impl Caller {
                 .send()
                 .await;
             match sent {
-                Ok(answer) => {
-                    let failed = answer.status().is_server_error();
-                    self.server_errors
-                        .fetch_add(usize::from(failed), Ordering::Relaxed);
-                    return read(answer).await;
-                }
+                Ok(answer) => return self.read(answer).await,
                 // Not a byte of it arrived: a balancer would ask the next one, too.
                 Err(error) if error.is_connect() => {}
                 Err(_) => return Answer::Lost,
@@ -200,21 +194,30 @@ impl Caller {
         }
         Answer::Refused
     }
+
+    async fn read(&self, answer: reqwest::Response) -> Answer {
+        let status = answer.status();
+        let Ok(body) = answer.json::<Value>().await else {
+            return Answer::Lost;
+        };
+        match status {
+            StatusCode::ACCEPTED => {
+                Answer::Accepted(body["message_id"].as_str().unwrap().parse().unwrap())
+            }
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::CONFLICT => Answer::Refused,
+            _ if status.is_server_error() => {
+                let told = format!("{status}: {body}");
+                self.server_errors.lock().unwrap().push(told);
+                Answer::Refused
+            }
+            _ => panic!("{status}: {body}"),
+        }
+    }
 }
 
-async fn read(answer: reqwest::Response) -> Answer {
-    let status = answer.status();
-    let Ok(body) = answer.json::<Value>().await else {
-        return Answer::Lost;
-    };
-    match status {
-        StatusCode::ACCEPTED => {
-            Answer::Accepted(body["message_id"].as_str().unwrap().parse().unwrap())
-        }
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::CONFLICT => Answer::Refused,
-        _ if status.is_server_error() => Answer::Refused,
-        _ => panic!("{status}: {body}"),
-    }
+/// How long the long form sends, at the least; nothing in the short form.
+pub(crate) fn long_form() -> Duration {
+    Duration::from_secs(setting("CHAOS_SECONDS").unwrap_or_default())
 }
 
 fn setting(name: &str) -> Option<u64> {

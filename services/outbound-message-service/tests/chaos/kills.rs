@@ -82,6 +82,11 @@ async fn f3_and_f4_processes_are_killed_again_and_again() {
 async fn f24_a_rollout_under_load_costs_nobody_anything() {
     let mut stage = Stage::start(Setup {
         replicas: 2,
+        // So long that a busy machine makes no outcome unknown.
+        settings: vec![
+            ("META__TIMEOUT_MS", "30000"),
+            ("DELIVERY__LEASE_SECONDS", "31"),
+        ],
         ..Setup::default()
     })
     .await;
@@ -100,7 +105,7 @@ async fn f24_a_rollout_under_load_costs_nobody_anything() {
         stage.start_replica(number, "");
         stage.replica_is_ready(number).await;
     }
-    assert_eq!(stage.server_errors(), 0);
+    assert_eq!(stage.server_errors(), [""; 0]);
     let evidence = stage.judge().await;
     let unknown: usize = evidence.rows.iter().map(|row| row.unknown_attempts).sum();
     assert_eq!(unknown, 0, "attempts that became unknown by a good stop");

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     checker::{Evidence, Row, Taken, Told, check},
-    generator::{Generator, Load},
+    generator::{Generator, Load, long_form},
     sisters::{profile, seal},
     world::{Servers, World},
 };
@@ -64,6 +64,8 @@ pub(crate) struct Stage {
     generator: Option<Generator>,
     /// Meta's word about every message arrives in the end.
     pub(crate) webhooks_come: bool,
+    /// What was given to the broker that nobody can read.
+    pub(crate) poison: Vec<String>,
     may_rest: BTreeSet<String>,
 }
 
@@ -116,6 +118,7 @@ impl Stage {
             tenants,
             generator: None,
             webhooks_come: true,
+            poison: Vec::new(),
             may_rest: ["read", "failed", "canceled"].map(str::to_owned).into(),
         };
         stage.world.url = format!("http://{}", stage.replicas[0].bind);
@@ -156,8 +159,8 @@ impl Stage {
         self.generator.as_ref().unwrap().accepted()
     }
 
-    /// How many calls were answered with a 5xx.
-    pub(crate) fn server_errors(&self) -> usize {
+    /// What calls were answered with a 5xx.
+    pub(crate) fn server_errors(&self) -> Vec<String> {
         self.generator.as_ref().unwrap().server_errors()
     }
 
@@ -237,6 +240,8 @@ impl Stage {
                 .into_iter()
                 .collect(),
             may_rest: self.may_rest.clone(),
+            poison: self.poison.clone(),
+            dead_letters: self.dead_letters(),
             webhooks_came: self.webhooks_come,
         };
         let violations = check(&evidence);
@@ -258,7 +263,8 @@ impl Stage {
 
     /// Waits until nothing moves; answers what still does when the patience is over.
     async fn quiet(&self) -> Vec<String> {
-        let patience = Instant::now() + PATIENCE;
+        // What came in longer may leave longer.
+        let patience = Instant::now() + PATIENCE + long_form();
         loop {
             let moving = self.moving();
             if moving.is_empty() || Instant::now() > patience {
@@ -283,6 +289,10 @@ impl Stage {
             restful.join(", ")
         ));
         let webhooks = self.world.sandbox.webhooks_under_way();
+        let missing = self.poison.len().saturating_sub(self.dead_letters().len());
+        if missing > 0 {
+            moving.push(format!("{missing} dead letters are to come"));
+        }
         if webhooks > 0 {
             moving.push(format!("{webhooks} webhooks under way"));
         }
@@ -341,6 +351,14 @@ impl Stage {
                 subject: row["subject"].as_str().unwrap().to_owned(),
                 kind: row["kind"].as_str().unwrap().to_owned(),
             })
+            .collect()
+    }
+
+    fn dead_letters(&self) -> Vec<String> {
+        let rows = self
+            .json("SELECT json_build_object('body', convert_from(body, 'UTF8')) FROM dead_letters");
+        rows.iter()
+            .map(|row| row["body"].as_str().unwrap().to_owned())
             .collect()
     }
 

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use portal_sandbox::TokenState;
-use portal_test_harness::eventually;
+use portal_test_harness::{eventually, publish_event};
 use reqwest::StatusCode;
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::{
     generator::Load,
@@ -23,9 +24,18 @@ async fn f25_poison_stops_nobody_else() {
              SELECT message_id FROM messages WHERE status = 'accepted' LIMIT 1)",
     );
     let namespace = &stage.world.isolation.rabbitmq_namespace;
-    for body in [b"not json".as_slice(), b"{}", b"{\"message_id\": 7}"] {
+    for body in ["not json", "{}", r#"{"message_id": 7}"#] {
         publish_work(namespace, body).await;
+        stage.poison.push(body.to_owned());
     }
+    // An event of a form that is not known here yet.
+    let event = json!({
+        "specversion": "1.0", "id": Uuid::now_v7(), "source": "/services/tenant-service",
+        "type": "com.agentportal.tenant.resumed.v9", "subject": "chaos0",
+        "time": "2026-01-01T00:00:00Z", "tenantid": "chaos0", "data": {},
+    });
+    publish_event(&stage.world.isolation, "tenant.resumed", &event).await;
+    stage.poison.push(event.to_string());
     stage.judge().await;
 }
 
@@ -120,7 +130,7 @@ async fn f27_a_dead_token_costs_no_attempts_and_a_new_one_resumes() {
 }
 
 /// A hint that this service never wrote.
-async fn publish_work(namespace: &str, body: &[u8]) {
+async fn publish_work(namespace: &str, body: &str) {
     let connection = lapin::Connection::connect(
         &portal_test_harness::amqp_url(),
         lapin::ConnectionProperties::default(),
@@ -133,7 +143,7 @@ async fn publish_work(namespace: &str, body: &[u8]) {
             format!("{namespace}agent-portal.work").into(),
             "message.deliver".into(),
             lapin::options::BasicPublishOptions::default(),
-            body,
+            body.as_bytes(),
             lapin::BasicProperties::default(),
         )
         .await

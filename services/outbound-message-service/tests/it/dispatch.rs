@@ -33,7 +33,12 @@ fn texts_by_recipient(world: &World) -> BTreeMap<String, Vec<String>> {
 async fn two_processes_send_each_message_once_and_each_lane_in_order() {
     const RECIPIENTS: usize = 20;
     const EACH: usize = 6;
-    let mut world = World::prepare(&[("DELIVERY__ENABLED", "false")]);
+    let mut world = World::prepare(&[
+        ("DELIVERY__ENABLED", "false"),
+        // So long that a busy machine makes no outcome unknown.
+        ("META__TIMEOUT_MS", "30000"),
+        ("DELIVERY__LEASE_SECONDS", "31"),
+    ]);
     world.run_service().await;
     let token = world.sisters.token("acme");
     for n in 0..EACH {
