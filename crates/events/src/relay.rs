@@ -1,8 +1,11 @@
 //! The relay: publishes what the outbox holds.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use lapin::Connection;
 use opentelemetry::{KeyValue, metrics::Gauge};
 use portal_db::{CrossTenantPath, Db, Scope, inbox, outbox};
@@ -27,14 +30,46 @@ const HOUSEKEEPING: Duration = Duration::from_secs(10);
 const OUTBOX_DAYS: i64 = 7;
 const INBOX_DAYS: i64 = 14;
 
-/// Wakes the relay of this process after a commit.
+/// Somebody asked the relay to give way so lately that it does.
+const GIVES_WAY: Duration = Duration::from_millis(100);
+/// While it gives way it rests so many times as long as it worked.
+const REST: u32 = 4;
+/// Events are not held up for longer by that.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// Talks to the relay of this process.
 #[derive(Debug, Clone, Default)]
-pub struct RelayWaker(Arc<Notify>);
+pub struct RelayWaker(Arc<Calls>);
+
+#[derive(Debug, Default)]
+struct Calls {
+    committed: Notify,
+    gives_way_until: Mutex<Option<Instant>>,
+}
 
 impl RelayWaker {
     /// Something was committed that is to be published.
     pub fn wake(&self) {
-        self.0.notify_one();
+        self.0.committed.notify_one();
+    }
+
+    /// Callers wait for their commits: until they do not, events take but a part of what database
+    /// and machine can do. They are published in larger batches then, some seconds later at most.
+    pub fn give_way(&self) {
+        let until = Instant::now() + GIVES_WAY;
+        *self.0.until() = Some(until);
+    }
+}
+
+impl Calls {
+    fn until(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.gives_way_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn give_way(&self) -> bool {
+        self.until().is_some_and(|until| Instant::now() < until)
     }
 }
 
@@ -135,15 +170,18 @@ impl Relay {
                 self.keep_house().await;
                 kept_house = Some(Instant::now());
             }
-            if self.publish_some(&publisher).await? == 0 {
-                self.pause(POLL, shutdown).await;
+            let begun = Instant::now();
+            match self.publish_some(&publisher).await? {
+                None => self.pause(POLL, shutdown).await,
+                Some(oldest) => self.rest(begun.elapsed(), oldest, shutdown).await,
             }
         }
         Ok(())
     }
 
-    /// Publishes one batch; answers how many were marked. Errors are the broker's.
-    async fn publish_some(&self, publisher: &Publisher) -> anyhow::Result<usize> {
+    /// Publishes one batch; answers since when its oldest event waited, if one was published. Errors
+    /// are the broker's.
+    async fn publish_some(&self, publisher: &Publisher) -> anyhow::Result<Option<DateTime<Utc>>> {
         let service = self.service;
         let listed = self
             .db
@@ -155,16 +193,16 @@ impl Relay {
             Ok(batch) => batch,
             Err(error) => {
                 tracing::warn!(error = %error, "the relay cannot read the outbox");
-                return Ok(0);
+                return Ok(None);
             }
         };
-        if batch.is_empty() {
-            return Ok(0);
-        }
+        let Some(oldest) = batch.first().map(|event| event.created_at) else {
+            return Ok(None);
+        };
         fail::fail_point!("relay.after-claim", |_| std::process::abort());
         let confirmed = publisher.publish(&batch).await?;
         fail::fail_point!("relay.before-mark", |_| std::process::abort());
-        let count = confirmed.len();
+        let is_any = !confirmed.is_empty();
         let marked = self
             .db
             .write("relay.mark", RELAY, move |tx| {
@@ -172,17 +210,28 @@ impl Relay {
             })
             .await;
         match marked {
-            Ok(()) => Ok(count),
+            Ok(()) => Ok(is_any.then_some(oldest)),
             Err(error) => {
                 tracing::warn!(error = %error, "published events stay unmarked and are published again");
-                Ok(0)
+                Ok(None)
+            }
+        }
+    }
+
+    /// After a batch that took `worked`, while callers wait for their commits.
+    async fn rest(&self, worked: Duration, oldest: DateTime<Utc>, shutdown: &CancellationToken) {
+        let waited = (Utc::now() - oldest).to_std().unwrap_or_default();
+        if waited < LONGEST_WAIT && self.waker.0.give_way() {
+            tokio::select! {
+                () = tokio::time::sleep(worked * REST) => {}
+                () = shutdown.cancelled() => {}
             }
         }
     }
 
     async fn pause(&self, limit: Duration, shutdown: &CancellationToken) {
         tokio::select! {
-            () = self.waker.0.notified() => {}
+            () = self.waker.0.committed.notified() => {}
             () = tokio::time::sleep(limit) => {}
             () = shutdown.cancelled() => {}
         }

@@ -29,8 +29,9 @@ impl PgBench {
         }
     }
 
-    /// Committed transactions a second, at so many clients.
-    pub fn run(&self, clients: usize, duration: Duration) -> f64 {
+    /// Committed transactions a second, at so many clients; `protocol` is `simple`, which is what
+    /// `pgbench` does by itself, or `prepared`.
+    pub fn run(&self, protocol: &str, clients: usize, duration: Duration) -> f64 {
         let program = if Path::new(DEBIAN).exists() {
             DEBIAN
         } else {
@@ -40,7 +41,7 @@ impl PgBench {
             .args([
                 "--no-vacuum",
                 "--protocol",
-                "prepared",
+                protocol,
                 "--jobs",
                 "2",
                 "--client",

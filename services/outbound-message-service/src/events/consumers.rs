@@ -71,14 +71,14 @@ impl Handler for DeliverHints {
             Err(error) => return Handled::Reject(error.into()),
         };
         if let Some(number) = hint.phone_number_id {
-            self.dispatch.wake(&hint.tenant_id, &number);
+            self.dispatch.hinted(&hint.tenant_id, &number);
             return Handled::Done;
         }
         match self.tenants.sending_profile(&hint.tenant_id).await {
             Ok(profile) => {
                 if let Some(whatsapp) = profile.and_then(|profile| profile.whatsapp.clone()) {
                     self.dispatch
-                        .wake(&hint.tenant_id, &whatsapp.phone_number_id);
+                        .hinted(&hint.tenant_id, &whatsapp.phone_number_id);
                 }
                 Handled::Done
             }

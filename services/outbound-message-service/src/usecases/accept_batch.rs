@@ -24,7 +24,11 @@ use tokio::{
 use crate::{
     events::hint,
     store::acceptance::{self, ACCEPTOR, NewKey, NewMessage},
+    usecases::hints::Hints,
 };
+
+/// So many requests in one transaction show that they come faster than commits.
+const CROWD: usize = 4;
 
 /// Begins the keys of rows that a request with many rows has no own key for.
 pub(crate) const OF_REQUEST: &str = "bulk ";
@@ -123,11 +127,18 @@ pub(crate) struct BatchLimits {
 
 /// Commits what the queue holds.
 pub(crate) struct BatchWriter {
-    db: Db,
-    relay: RelayWaker,
+    desk: Desk,
     limits: BatchLimits,
     sizes: Histogram<u64>,
     receiver: mpsc::Receiver<Submission>,
+}
+
+/// What each commit needs.
+#[derive(Clone)]
+struct Desk {
+    db: Db,
+    relay: RelayWaker,
+    hints: Hints,
 }
 
 impl BatchWriter {
@@ -135,8 +146,11 @@ impl BatchWriter {
     pub(crate) fn new(db: Db, relay: RelayWaker, limits: BatchLimits) -> (BatchQueue, Self) {
         let (sender, receiver) = mpsc::channel(limits.queue);
         let writer = Self {
-            db,
-            relay,
+            desk: Desk {
+                db,
+                relay,
+                hints: Hints::default(),
+            },
             limits,
             sizes: opentelemetry::global::meter("outbound-message-service")
                 .u64_histogram("acceptance.batch_size")
@@ -160,9 +174,12 @@ impl BatchWriter {
             // What arrived while all writers were busy goes together.
             let batch = self.collect(first);
             self.sizes.record(batch.rows() as u64, &[]);
-            let (db, relay) = (self.db.clone(), self.relay.clone());
+            let desk = self.desk.clone();
+            if batch.is_of_many() {
+                desk.relay.give_way();
+            }
             tokio::spawn(async move {
-                batch.commit(&db, &relay).await;
+                batch.commit(&desk).await;
                 drop(permit);
             });
         }
@@ -216,19 +233,24 @@ impl Batch {
         self.rows.len()
     }
 
-    async fn commit(self, db: &Db, relay: &RelayWaker) {
+    /// Whether requests come faster than commits.
+    const fn is_of_many(&self) -> bool {
+        self.callers.len() >= CROWD
+    }
+
+    async fn commit(self, desk: &Desk) {
         if self.rows.is_empty() {
             return;
         }
         let rows = Arc::new(self.rows);
         let whole = 0..rows.len();
-        let result = commit(db, &rows, whole).await;
+        let result = desk.commit(&rows, whole).await;
         // What a server that is away refuses, it refuses to each of them.
         let one_is_bad = |error: &DbError| !error.is_transient() && self.callers.len() > 1;
         match result {
             Ok(outcomes) => {
                 fail::fail_point!("accept.after-commit", |_| std::process::abort());
-                relay.wake();
+                desk.relay.wake();
                 let mut outcomes = outcomes.into_iter();
                 for (count, answer) in self.callers {
                     drop(answer.send(Ok(outcomes.by_ref().take(count).collect())));
@@ -241,9 +263,9 @@ impl Batch {
                 );
                 let mut begin = 0;
                 for (count, answer) in self.callers {
-                    let result = commit(db, &rows, begin..begin + count).await;
+                    let result = desk.commit(&rows, begin..begin + count).await;
                     begin += count;
-                    relay.wake();
+                    desk.relay.wake();
                     drop(answer.send(result.map_err(|error| BatchError::Db(Arc::new(error)))));
                 }
             }
@@ -257,18 +279,27 @@ impl Batch {
     }
 }
 
-async fn commit(
-    db: &Db,
-    rows: &Arc<Vec<Row>>,
-    part: Range<usize>,
-) -> Result<Vec<Outcome>, DbError> {
-    let rows = Arc::clone(rows);
-    db.write("accept_messages", ACCEPTOR, move |tx| {
-        let rows = rows.get(part).unwrap_or_default();
-        Transaction::new(rows).write(tx)
-    })
-    .await
+impl Desk {
+    async fn commit(
+        &self,
+        rows: &Arc<Vec<Row>>,
+        part: Range<usize>,
+    ) -> Result<Vec<Outcome>, DbError> {
+        let (rows, hints) = (Arc::clone(rows), self.hints.clone());
+        let begun = Instant::now();
+        let (outcomes, told) = self
+            .db
+            .write("accept_messages", ACCEPTOR, move |tx| {
+                let rows = rows.get(part).unwrap_or_default();
+                Transaction::new(rows, &hints).write(tx)
+            })
+            .await?;
+        self.hints.note(told, begun);
+        Ok(outcomes)
+    }
 }
+
+type Told = HashSet<(TenantId, String)>;
 
 /// The one transaction: first who was here before, then who may not, then everybody else.
 struct Transaction<'a> {
@@ -276,18 +307,24 @@ struct Transaction<'a> {
     outcomes: Vec<Option<Outcome>>,
     /// Rows that have the key of an earlier one, with that.
     repeats: Vec<(usize, usize)>,
+    hints: &'a Hints,
+    /// Numbers that workers are told of.
+    told: Told,
 }
 
 impl<'a> Transaction<'a> {
-    fn new(rows: &'a [Row]) -> Self {
+    fn new(rows: &'a [Row], hints: &'a Hints) -> Self {
         Self {
             rows,
+            hints,
+            told: HashSet::new(),
             outcomes: vec![None; rows.len()],
             repeats: Vec::new(),
         }
     }
 
-    fn write(mut self, tx: &mut Tx<'_>) -> Result<Vec<Outcome>, DbError> {
+    /// What became of each, and the numbers that workers are told of.
+    fn write(mut self, tx: &mut Tx<'_>) -> Result<(Vec<Outcome>, Told), DbError> {
         self.set_repeats_aside();
         let keys = self.open_keys();
         self.replay(tx, &keys)?;
@@ -298,7 +335,7 @@ impl<'a> Transaction<'a> {
         self.insert(tx)?;
         self.answer_repeats();
         fail::fail_point!("accept.before-commit", |_| std::process::abort());
-        Ok(self.outcomes.into_iter().flatten().collect())
+        Ok((self.outcomes.into_iter().flatten().collect(), self.told))
     }
 
     /// Places of rows that nothing is decided of yet.
@@ -443,19 +480,17 @@ impl<'a> Transaction<'a> {
         let rows: Vec<_> = open.iter().filter_map(|place| self.row(*place)).collect();
         let messages: Vec<_> = rows.iter().map(|row| &row.message).collect();
         acceptance::insert_messages_any_tenant(tx, &messages)?;
-        let events = rows.iter().map(|row| &row.event);
-        let mut numbers = HashSet::new();
         // A worker that is told of a number takes all that is due of it.
-        let hints: Vec<_> = rows
-            .iter()
-            .filter(|row| row.message.send_at.is_none())
-            .filter(|row| numbers.insert((&row.tenant, row.message.phone_number_id.as_str())))
-            .map(|row| {
+        let mut hints = Vec::new();
+        for row in rows.iter().filter(|row| row.message.send_at.is_none()) {
+            let number = (row.tenant.clone(), row.message.phone_number_id.clone());
+            if self.hints.are_due(&number) && !self.told.contains(&number) {
                 let traceparent = row.message.traceparent.clone();
-                hint(&row.tenant, &row.message.phone_number_id, traceparent)
-            })
-            .collect();
-        let told: Vec<_> = events.chain(&hints).collect();
+                hints.push(hint(&number.0, &number.1, traceparent));
+                self.told.insert(number);
+            }
+        }
+        let told: Vec<_> = rows.iter().map(|row| &row.event).chain(&hints).collect();
         outbox::append(tx, &told)?;
         for place in open {
             self.decide(place, Outcome::Accepted);

@@ -10,6 +10,7 @@ pub(crate) mod check_numbers;
 pub(crate) mod dead_letters;
 pub(crate) mod dispatch;
 pub(crate) mod get_message;
+pub(crate) mod hints;
 pub(crate) mod list_messages;
 pub(crate) mod mark_read;
 pub(crate) mod media;

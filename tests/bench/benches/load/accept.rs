@@ -52,7 +52,7 @@ pub(crate) async fn run() -> Report {
     for _ in 0..ROUNDS {
         let mut round = load.run(ROUND, ACCEPTED, request.clone()).await;
         let published = crate::wait_for_events(&world).await;
-        let alone = pgbench.run(CALLERS, ROUND);
+        let alone = pgbench.run("simple", CALLERS, ROUND);
         rows.push(format!(
             "| {:.0} | {} | {} | {alone:.0} | {:.2} | {published:.1} s |",
             round.per_second(),
@@ -63,15 +63,17 @@ pub(crate) async fn run() -> Report {
         ours.append(round);
         theirs.push(alone);
     }
-    report(ours, &theirs, &rows)
+    let prepared = pgbench.run("prepared", CALLERS, ROUND);
+    report(ours, &theirs, &rows, prepared)
 }
 
-fn report(mut ours: Round, theirs: &[f64], rows: &[String]) -> Report {
+fn report(mut ours: Round, theirs: &[f64], rows: &[String], prepared: f64) -> Report {
     let mut report = Report::new("accept", "Accepting messages");
     report.line(format_args!(
         "{CALLERS} connections, each with a person's token of one of {TENANTS} tenants; revocation \
          list, rate limits, log and traces as delivered; the relay publishes meanwhile. `pgbench` \
-         commits the same two rows one transaction at a time with {CALLERS} clients.\n"
+         commits the same two rows one transaction at a time with {CALLERS} clients, by its default \
+         protocol (with `--protocol prepared` {prepared:.0}/s).\n"
     ));
     report.line("| accepted a second | p50 | p99 | pgbench a second | ratio | events out after |");
     report.line("|---|---|---|---|---|---|");

@@ -31,7 +31,7 @@ use portal_whatsapp::{GraphClient, callback::CallbackKey};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::usecases::media::bring::MediaDesk;
+use crate::usecases::{hints::LINGER, media::bring::MediaDesk};
 use board::Board;
 use pacer::Pacer;
 use record::{Recorder, Settled};
@@ -70,6 +70,19 @@ impl DispatchWaker {
         if let Some(desk) = &self.0 {
             desk.board().wake(tenant, phone_number_id);
             desk.changed.notify_one();
+        }
+    }
+
+    /// A hint came: it stands for what is committed shortly after it, too.
+    pub(crate) fn hinted(&self, tenant: &TenantId, phone_number_id: &str) {
+        self.wake(tenant, phone_number_id);
+        if self.0.is_some() {
+            let (waker, tenant) = (self.clone(), tenant.clone());
+            let phone_number_id = phone_number_id.to_owned();
+            tokio::spawn(async move {
+                tokio::time::sleep(LINGER).await;
+                waker.wake(&tenant, &phone_number_id);
+            });
         }
     }
 }
