@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::{
     Entry, Evidence, Fact, Identity, Merged, Message, Person, ReopenAs, What, contacts,
     merge::{self, note},
+    rebuild,
     rows::{self, ConversationRow, EntryRow, Place},
     state,
 };
@@ -51,6 +52,26 @@ pub fn apply(
     facts: Vec<Fact>,
     now: DateTime<Utc>,
 ) -> Result<Applied, DbError> {
+    apply_in(tx, tenant, facts, now, Mode::Live)
+}
+
+/// Why facts are applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// They are news: what is new is unread, and opens what was closed.
+    Live,
+    /// They were known once: what was read or closed over stays so.
+    Rebuild,
+}
+
+/// As [`apply`].
+pub(crate) fn apply_in(
+    tx: &mut Tx<'_>,
+    tenant: &TenantId,
+    facts: Vec<Fact>,
+    now: DateTime<Utc>,
+    mode: Mode,
+) -> Result<Applied, DbError> {
     let mut work = Work::sort(facts);
     let ours = work.lock_ours(tx, tenant)?;
     let waiting = work.without_place(tx, tenant, &ours)?;
@@ -70,7 +91,14 @@ pub fn apply(
             .into_iter()
             .filter(|(id, _)| !known.contains(id))
             .collect();
-        written.extend(settle(tx, tenant, new, &ours, &places, &mut found, now)?);
+        let settling = Settling {
+            tenant,
+            ours: &ours,
+            places: &places,
+            mode,
+            now,
+        };
+        written.extend(settling.settle(tx, new, &mut found)?);
         touched.found = found;
     }
     for (id, report) in work.reports {
@@ -257,61 +285,77 @@ fn known_threads(
 }
 
 /// Gives new messages their places, and opens what their contacts open by writing.
-fn settle(
-    tx: &mut Tx<'_>,
-    tenant: &TenantId,
-    new: Vec<(Uuid, Message)>,
-    ours: &HashMap<Uuid, EntryRow>,
-    places: &Places,
-    found: &mut BTreeMap<Uuid, Found>,
+struct Settling<'a> {
+    tenant: &'a TenantId,
+    ours: &'a HashMap<Uuid, EntryRow>,
+    places: &'a Places,
+    mode: Mode,
     now: DateTime<Utc>,
-) -> Result<Vec<EntryRow>, DbError> {
-    let reopen_as = state::settings(tx, tenant)?;
-    let seqs = rows::take_places(tx, new.len())?;
-    let mut written = Vec::new();
-    for ((entry_id, message), seq) in new.into_iter().zip(seqs) {
-        let key = (message.phone_number_id.clone(), message.identity.clone());
-        let home = places.get(&key).and_then(|(thread_id, conversation_id)| {
-            Some((
-                *thread_id,
-                *conversation_id,
-                found.get_mut(conversation_id)?,
-            ))
-        });
-        let Some((thread_id, conversation_id, found)) = home else {
-            return Err(DbError::NotFound);
+}
+
+impl Settling<'_> {
+    fn settle(
+        &self,
+        tx: &mut Tx<'_>,
+        new: Vec<(Uuid, Message)>,
+        found: &mut BTreeMap<Uuid, Found>,
+    ) -> Result<Vec<EntryRow>, DbError> {
+        let tenant = self.tenant;
+        let reopen_as = state::settings(tx, tenant)?;
+        let seqs = rows::take_places(tx, new.len())?;
+        let marks = match self.mode {
+            Mode::Live => HashMap::new(),
+            Mode::Rebuild => {
+                let threads: Vec<Uuid> = self.places.values().map(|(thread, _)| *thread).collect();
+                rebuild::marks(tx, tenant, &threads)?
+            }
         };
-        found.hear(&message, reopen_as);
-        found.arrived.push(entry_id);
-        let row = ours.get(&entry_id);
-        let entry = Entry {
-            entry_id,
-            wamid: message
-                .wamid
-                .clone()
-                .max(row.and_then(|row| row.wamid.clone())),
-            evidence: row.map(EntryRow::evidence).unwrap_or_default(),
-            message: Some(message),
-        };
-        let place = Place {
-            thread_id,
-            conversation_id,
-            seq,
-            episode: found.row.episode,
-        };
-        written.push(EntryRow::new(tenant, entry, Some(place)));
-    }
-    for found in found.values().filter(|found| found.row != found.before) {
-        rows::save(tx, tenant, &found.row)?;
-        if let Some(reopened) = found.reopened {
-            let action = match reopened {
-                ReopenAs::Same => "reopened",
-                ReopenAs::New => "opened",
+        let mut written = Vec::new();
+        for ((entry_id, message), seq) in new.into_iter().zip(seqs) {
+            let key = (message.phone_number_id.clone(), message.identity.clone());
+            let home = self.places.get(&key).and_then(|(thread, conversation)| {
+                Some((*thread, *conversation, found.get_mut(conversation)?))
+            });
+            let Some((thread_id, conversation_id, found)) = home else {
+                return Err(DbError::NotFound);
             };
-            note(tx, tenant, &found.row, action, None, None, None, now)?;
+            let marks = marks.get(&thread_id);
+            if !marks.is_some_and(|marks| marks.is_closed_over(entry_id)) {
+                found.hear(&message, reopen_as);
+            }
+            found.arrived.push(entry_id);
+            let row = self.ours.get(&entry_id);
+            let entry = Entry {
+                entry_id,
+                wamid: message
+                    .wamid
+                    .clone()
+                    .max(row.and_then(|row| row.wamid.clone())),
+                evidence: row.map(EntryRow::evidence).unwrap_or_default(),
+                message: Some(message),
+            };
+            let place = Place {
+                thread_id,
+                conversation_id,
+                seq: marks
+                    .and_then(|marks| marks.place_of(entry_id))
+                    .unwrap_or(seq),
+                episode: found.row.episode,
+            };
+            written.push(EntryRow::new(tenant, entry, Some(place)));
         }
+        for found in found.values().filter(|found| found.row != found.before) {
+            rows::save(tx, tenant, &found.row)?;
+            if let Some(reopened) = found.reopened {
+                let action = match reopened {
+                    ReopenAs::Same => "reopened",
+                    ReopenAs::New => "opened",
+                };
+                note(tx, tenant, &found.row, action, None, None, None, self.now)?;
+            }
+        }
+        Ok(written)
     }
-    Ok(written)
 }
 
 /// A conversation with new messages.

@@ -98,6 +98,14 @@ impl Message {
             )
     }
 
+    /// What a message of ours reacts to.
+    pub(crate) fn reaction_to(message_type: &str, content: Option<&Value>) -> Option<String> {
+        let to = content
+            .filter(|_| message_type == "reaction")
+            .and_then(|content| content.pointer("/reaction/message_id")?.as_str());
+        to.map(str::to_owned)
+    }
+
     /// Its text, for lists and searches.
     pub fn text(&self) -> Option<String> {
         self.payload
@@ -121,7 +129,11 @@ pub struct Report {
 pub struct UnplacedFact;
 
 impl Fact {
-    fn report(entry_id: impl Into<Uuid>, evidence: Evidence, wamid: Option<String>) -> Self {
+    pub(crate) fn report(
+        entry_id: impl Into<Uuid>,
+        evidence: Evidence,
+        wamid: Option<String>,
+    ) -> Self {
         Self {
             entry_id: entry_id.into(),
             what: What::Report(Report { evidence, wamid }),
@@ -198,12 +210,7 @@ impl Fact {
     /// When the event does not name the number.
     pub fn accepted(event: Envelope<MessageAccepted>) -> Result<Self, UnplacedFact> {
         let (at, event) = (event.time, event.data);
-        let refers_to = event
-            .content
-            .as_ref()
-            .filter(|_| event.message_type == "reaction")
-            .and_then(|content| content.pointer("/reaction/message_id")?.as_str())
-            .map(str::to_owned);
+        let refers_to = Message::reaction_to(&event.message_type, event.content.as_ref());
         let message = Message {
             from: Person::Us,
             phone_number_id: event.phone_number_id.ok_or(UnplacedFact)?,

@@ -325,6 +325,19 @@ pub(crate) fn lock_ours(
         .load(tx.conn())?)
 }
 
+/// Messages by their ids.
+pub(crate) fn find_entries(
+    tx: &mut Tx<'_>,
+    tenant: &TenantId,
+    ids: &[Uuid],
+) -> Result<Vec<EntryRow>, DbError> {
+    Ok(entries::table
+        .filter(entries::tenant_id.eq(tenant.as_str()))
+        .filter(entries::entry_id.eq_any(ids))
+        .select(EntryRow::as_select())
+        .load(tx.conn())?)
+}
+
 /// Which of these messages have their place already.
 pub(crate) fn placed(
     tx: &mut Tx<'_>,

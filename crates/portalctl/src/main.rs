@@ -12,6 +12,7 @@ mod admin;
 mod audit;
 mod audit_entry;
 mod connection;
+mod conversations;
 mod db;
 mod dead_letters;
 mod message;
@@ -77,6 +78,9 @@ enum Command {
     /// What failed for good and waits for a decision.
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLettersCommand),
+    /// Conversations, as agent-portal-service keeps them.
+    #[command(subcommand)]
+    Conversations(conversations::ConversationsCommand),
     /// Keys that sign tokens.
     #[command(subcommand)]
     SigningKeys(signing_keys::SigningKeysCommand),
@@ -125,6 +129,7 @@ fn run(cli: &Cli) -> anyhow::Result<Answer> {
         Command::User(command) => user::run(command, &url),
         Command::Message(command) => message::run(command, &url),
         Command::DeadLetters(command) => dead_letters::run(command, &url),
+        Command::Conversations(command) => conversations::run(command, &url),
         Command::SigningKeys(command) => signing_keys::run(command, &url, &cli.vault),
         Command::Vault(command) => vault::run(command, &url, &cli.vault),
     }

@@ -5,11 +5,14 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use diesel::prelude::*;
+use portal_conversations::{Doing, lock_conversation};
 use portal_db::{Tx, audit};
 use portal_db_schema::schema::{
     conversation_assignments as assignments, genesys_user_sessions as sessions, genesys_users,
 };
-use portal_events::catalogue::{SessionRevoked, UserProvisioned, UserUpdated};
+use portal_events::catalogue::{
+    ConversationReleased, SessionRevoked, UserProvisioned, UserUpdated,
+};
 use portal_types::{Role, TenantId, UserId};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -284,17 +287,41 @@ fn give_conversations_back(
     user: Uuid,
     now: DateTime<Utc>,
 ) -> Result<usize, Refusal> {
-    let active = assignments::table
+    let held: Vec<Uuid> = assignments::table
         .filter(assignments::tenant_id.eq(tenant.as_str()))
         .filter(assignments::user_id.eq(user))
-        .filter(assignments::status.eq("active"));
-    Ok(diesel::update(active)
-        .set((
-            assignments::status.eq("closed"),
-            assignments::reason.eq("user_moved"),
-            assignments::ended_at.eq(now),
-        ))
-        .execute(tx.conn())?)
+        .filter(assignments::status.eq("active"))
+        .order(assignments::conversation_id)
+        .select(assignments::conversation_id)
+        .load(tx.conn())?;
+    let doing = Doing {
+        by: None,
+        reason: Some("user_moved"),
+        at: now,
+    };
+    let mut given = 0;
+    for id in held {
+        let row = lock_conversation(tx, tenant, id.into())?;
+        let is_theirs = |holder: &Uuid| *holder == user;
+        let Some(mut row) = row.filter(|row| row.assigned_to.as_ref().is_none_or(is_theirs)) else {
+            continue;
+        };
+        row.release(tx, tenant, doing)?;
+        let event = ConversationReleased {
+            conversation_id: row.conversation_id,
+            tenant_id: tenant.clone(),
+            user_id: Some(user.into()),
+            from_user_id: None,
+            by_user_id: None,
+            reason: doing.reason.map(str::to_owned),
+            genesys_conversation_id: row.genesys_conversation_id.clone(),
+            version: row.version,
+            episode: row.episode,
+        };
+        tell(tx, PEOPLE, tenant, now, &event)?;
+        given += 1;
+    }
+    Ok(given)
 }
 
 /// The old user stays, because what it did points to it, but Genesys' id leads there no more.

@@ -8,5 +8,7 @@
 )]
 
 mod contacts;
+mod model;
+mod rebuild;
 mod reports;
 mod world;

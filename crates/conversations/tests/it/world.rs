@@ -25,6 +25,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::of(ServiceRole::AgentPortal)
+    }
+
+    /// Whose doors to the database these are.
+    pub(crate) fn of(role: ServiceRole) -> Self {
         let test_db = TestDb::new();
         test_db.execute("INSERT INTO tenants (tenant_id, name) VALUES ('acme', 'Acme')");
         let people: Vec<UserId> = (0..3).map(|_| UserId::generate()).collect();
@@ -35,7 +40,7 @@ impl World {
             ));
         }
         let db = Db::new(&DbOptions {
-            url: test_db.url(ServiceRole::AgentPortal).into(),
+            url: test_db.url(role).into(),
             pool_size: 4,
             acquire_timeout: Duration::from_secs(10),
             statement_timeout: Duration::from_secs(10),

@@ -9,6 +9,7 @@
 
 mod admin;
 mod audit;
+mod conversations;
 mod db;
 mod messages;
 mod signing_keys;

@@ -231,13 +231,14 @@ fn a_person_is_moved_whole_or_not_at_all() {
         ["user_moved|t"]
     );
     assert_eq!(
-        db.query("SELECT concat_ws('|', status, reason, ended_at IS NOT NULL) FROM conversation_assignments"),
-        ["closed|user_moved|t"]
+        db.query("SELECT concat_ws('|', status, end_reason, ended_at IS NOT NULL) FROM conversation_assignments"),
+        ["released|user_moved|t"]
     );
     assert_eq!(
         events(&db),
         [
             "agent_portal_service acme_corp session.revoked user_moved",
+            "agent_portal_service acme_corp conversation.released user_moved",
             "agent_portal_service acme_corp user.updated",
             "agent_portal_service globex_inc user.provisioned",
         ]

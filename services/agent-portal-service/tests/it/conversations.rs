@@ -121,142 +121,207 @@ async fn has_unread(world: &World, who: &Colleague, contact: &str, count: u32) -
     .await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_conversation_is_kept_taken_handed_over_and_closed() {
-    let world = World::start().await;
-    world.consumers_are_up().await;
-    let team = Team::of(&world);
-    let (ann, bob) = (team.join("Ann", Role::Agent), team.join("Bob", Role::Agent));
-    let boss = team.join("Boss", Role::Supervisor);
-    let told = world.listen("conversation.#").await;
-    let contact = "+14155550001";
-    let id = conversation(contact);
+const CONTACT: &str = "+14155550001";
 
-    let event = write(&world, contact, "hello").await;
-    let found = has_unread(&world, &ann, contact, 1).await;
+/// Two agents and a supervisor, and a contact who wrote.
+struct Desk<'a> {
+    world: &'a World,
+    team: Team<'a>,
+    ann: Colleague,
+    bob: Colleague,
+    boss: Colleague,
+    id: String,
+    /// The event of the contact's message.
+    event: Value,
+}
+
+impl<'a> Desk<'a> {
+    async fn open(world: &'a World) -> Self {
+        world.consumers_are_up().await;
+        let team = Team::of(world);
+        let boss = team.join("Boss", Role::Supervisor);
+        let event = write(world, CONTACT, "hello").await;
+        has_unread(world, &boss, CONTACT, 1).await;
+        Self {
+            world,
+            ann: team.join("Ann", Role::Agent),
+            bob: team.join("Bob", Role::Agent),
+            boss,
+            team,
+            id: conversation(CONTACT),
+            event,
+        }
+    }
+
+    async fn act(&self, who: &Colleague, what: &str, body: Option<Value>) -> (StatusCode, Value) {
+        do_with(self.world, who, &self.id, what, body).await
+    }
+
+    /// As [`Desk::act`], and it is done.
+    async fn done(&self, who: &Colleague, what: &str, body: Option<Value>) -> Value {
+        let (status, body) = self.act(who, what, body).await;
+        assert_eq!(status, StatusCode::OK, "{what}: {body}");
+        body
+    }
+
+    /// As [`Desk::act`], and it is refused with this status and code.
+    async fn refused(
+        &self,
+        who: &Colleague,
+        what: &str,
+        body: Option<Value>,
+        expected: (StatusCode, &str),
+    ) -> Value {
+        let (status, body) = self.act(who, what, body).await;
+        let code = body["error"]["code"].as_str().unwrap_or_default();
+        assert_eq!((status, code), expected, "{what}: {body}");
+        body["error"]["details"].clone()
+    }
+}
+
+const NOT_THERE: (StatusCode, &str) = (StatusCode::NOT_FOUND, "CONVERSATION_NOT_FOUND");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_too_late_is_told_who_was_first_and_sees_it_no_more() {
+    let world = World::start().await;
+    let desk = Desk::open(&world).await;
+    let (_, found) = look(&world, &desk.ann, &format!("/{}", desk.id)).await;
     assert_eq!(found["contact_name"], "Ada");
     assert_eq!(found["wa_id"], "14155550001");
     assert_eq!(found["last_message"], "hello");
     assert_eq!(found["status"], "open");
     assert_eq!(found["assigned_to"], Value::Null);
-    assert_eq!(
-        told.next().await.envelope["type"],
-        "com.agentportal.conversation.opened.v1"
-    );
 
-    // Ann takes it; Bob comes too late, and then sees it no more.
-    let (status, taken) = do_with(&world, &ann, &id, "assign", None).await;
-    assert_eq!(status, StatusCode::OK, "{taken}");
+    let taken = desk.done(&desk.ann, "assign", None).await;
     assert_eq!(taken["is_assigned_to_me"], true);
-    let (status, refused) = do_with(&world, &bob, &id, "assign", None).await;
-    assert_eq!(status, StatusCode::CONFLICT);
-    assert_eq!(refused["error"]["code"], "ALREADY_ASSIGNED");
-    assert_eq!(
-        refused["error"]["details"]["assigned_to"]["user_name"],
-        "Ann"
-    );
-    for path in [
-        format!("/{id}"),
-        format!("/{id}/messages"),
-        format!("/{id}/history"),
-    ] {
-        assert_eq!(
-            look(&world, &bob, &path).await.0,
-            StatusCode::NOT_FOUND,
-            "{path}"
-        );
+    let late = (StatusCode::CONFLICT, "ALREADY_ASSIGNED");
+    let details = desk.refused(&desk.bob, "assign", None, late).await;
+    assert_eq!(details["assigned_to"]["user_name"], "Ann");
+    for path in ["", "/messages", "/history"] {
+        let path = format!("/{}{path}", desk.id);
+        let (status, _) = look(&world, &desk.bob, &path).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
     }
     for what in ["release", "close", "reopen", "read"] {
-        let (status, body) = do_with(&world, &bob, &id, what, None).await;
-        assert_eq!(status, StatusCode::NOT_FOUND, "{what}: {body}");
+        desk.refused(&desk.bob, what, None, NOT_THERE).await;
     }
-    let (_, list) = look(&world, &bob, "").await;
+    let (_, list) = look(&world, &desk.bob, "").await;
     assert_eq!(list["conversations"], json!([]));
+    let (_, list) = look(&world, &desk.boss, "").await;
+    assert_eq!(list["conversations"][0]["conversation_id"], desk.id);
+    // Twice is once.
+    let again = desk.done(&desk.ann, "assign", None).await;
+    assert_eq!(again["version"], taken["version"]);
+}
 
-    // To nobody of another organization, to nobody who is switched off.
-    let stranger = team.join_of("globex_inc", "Eve", Role::Agent);
-    let gone = team.join("Gone", Role::Agent);
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_goes_to_active_colleagues_alone_and_only_as_it_was_seen() {
+    let world = World::start().await;
+    let desk = Desk::open(&world).await;
+    let taken = desk.done(&desk.ann, "assign", None).await;
+    let stranger = desk.team.join_of("globex_inc", "Eve", Role::Agent);
+    let gone = desk.team.join("Gone", Role::Agent);
     world.db.execute(&format!(
         "UPDATE genesys_users SET is_active = false, deactivated_by = 'admin' WHERE user_id = '{}'",
         gone.id
     ));
     for (to, expected) in [
         (stranger.id, (StatusCode::NOT_FOUND, "USER_NOT_FOUND")),
+        (
+            UserId::generate(),
+            (StatusCode::NOT_FOUND, "USER_NOT_FOUND"),
+        ),
         (gone.id, (StatusCode::CONFLICT, "USER_DEACTIVATED")),
     ] {
         let body = json!({"to_user_id": to});
-        let (status, body) = do_with(&world, &ann, &id, "transfer", Some(body)).await;
-        assert_eq!((status, body["error"]["code"].as_str().unwrap()), expected);
+        desk.refused(&desk.ann, "transfer", Some(body), expected)
+            .await;
     }
-    let body =
-        json!({"to_user_id": bob.id, "reason": "speaks French", "version": taken["version"]});
-    let (status, moved) = do_with(&world, &ann, &id, "transfer", Some(body.clone())).await;
-    assert_eq!(status, StatusCode::OK, "{moved}");
+    let body = json!({"to_user_id": desk.bob.id, "reason": "French", "version": taken["version"]});
+    let moved = desk.done(&desk.ann, "transfer", Some(body.clone())).await;
     assert_eq!(moved["assigned_to"]["user_name"], "Bob");
-    // What Ann knows is old now, and it is Bob's.
-    assert_eq!(
-        do_with(&world, &ann, &id, "transfer", Some(body.clone()))
-            .await
-            .0,
-        StatusCode::NOT_FOUND
-    );
+    // It is Bob's, and what Ann knew is old.
+    desk.refused(&desk.ann, "transfer", Some(body), NOT_THERE)
+        .await;
     let stale = json!({"version": taken["version"]});
-    let (status, refused) = do_with(&world, &boss, &id, "release", Some(stale)).await;
-    assert_eq!(status, StatusCode::CONFLICT);
-    assert_eq!(refused["error"]["code"], "CONVERSATION_CHANGED");
+    let changed = (StatusCode::CONFLICT, "CONVERSATION_CHANGED");
+    let details = desk
+        .refused(&desk.boss, "release", Some(stale), changed)
+        .await;
+    assert_eq!(details["assigned_to"]["user_name"], "Bob");
+    assert_eq!(details["version"], moved["version"]);
+    let request = world
+        .http
+        .post(format!(
+            "{}/api/conversations/{}/release",
+            world.api, desk.id
+        ))
+        .bearer_auth(&desk.boss.token);
+    let tag = format!("\"{}\"", moved["version"]);
+    let (status, free) = answer(request.header("If-Match", tag)).await;
     assert_eq!(
-        refused["error"]["details"]["assigned_to"]["user_name"],
-        "Bob"
+        (status, &free["assigned_to"]),
+        (StatusCode::OK, &Value::Null)
     );
+    // An agent gives away only what is the agent's.
+    let body = json!({"to_user_id": desk.bob.id});
+    let free = (StatusCode::CONFLICT, "NOT_ASSIGNED");
+    desk.refused(&desk.ann, "transfer", Some(body.clone()), free)
+        .await;
+    desk.done(&desk.boss, "transfer", Some(body)).await;
+}
 
-    let (status, read) = do_with(&world, &bob, &id, "read", None).await;
-    assert_eq!((status, &read["unread_count"]), (StatusCode::OK, &json!(0)));
-    let (status, closed) =
-        do_with(&world, &bob, &id, "close", Some(json!({"reason": "done"}))).await;
-    assert_eq!(status, StatusCode::OK, "{closed}");
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_conversation_is_opened_by_its_contact_and_all_of_it_is_told() {
+    let world = World::start().await;
+    let told = world.listen("conversation.#").await;
+    let desk = Desk::open(&world).await;
+    desk.done(&desk.ann, "assign", None).await;
+    let body = json!({"to_user_id": desk.bob.id, "reason": "French"});
+    desk.done(&desk.ann, "transfer", Some(body)).await;
+    let read = desk.done(&desk.bob, "read", None).await;
+    assert_eq!(read["unread_count"], 0);
+    let closed = desk
+        .done(&desk.bob, "close", Some(json!({"reason": "done"})))
+        .await;
     assert_eq!(
         (&closed["status"], &closed["assigned_to"]),
         (&json!("closed"), &Value::Null)
     );
+    let closed = (StatusCode::CONFLICT, "CONVERSATION_CLOSED");
+    desk.refused(&desk.ann, "assign", None, closed).await;
 
     // The same event again changes nothing; another message opens it.
-    world.publish_body("message.received", &event).await;
-    write(&world, contact, "one more thing").await;
-    let found = has_unread(&world, &boss, contact, 1).await;
+    world.publish_body("message.received", &desk.event).await;
+    write(&world, CONTACT, "one more thing").await;
+    let found = has_unread(&world, &desk.boss, CONTACT, 1).await;
     assert_eq!(
         (&found["status"], &found["last_message"]),
         (&json!("open"), &json!("one more thing"))
     );
-    let (_, messages) = look(&world, &boss, &format!("/{id}/messages?limit=1")).await;
+    let page = |more: &str| format!("/{}/messages?limit=1{more}", desk.id);
+    let (_, messages) = look(&world, &desk.boss, &page("")).await;
     assert_eq!(messages["messages"][0]["text"], "one more thing");
     let cursor = messages["next_cursor"].as_str().unwrap();
-    let (_, messages) = look(
-        &world,
-        &boss,
-        &format!("/{id}/messages?limit=1&cursor={cursor}"),
-    )
-    .await;
+    let (_, messages) = look(&world, &desk.boss, &page(&format!("&cursor={cursor}"))).await;
     assert_eq!(messages["messages"][0]["text"], "hello");
     assert_eq!(messages["next_cursor"], Value::Null);
 
-    let mut names = Vec::new();
-    for _ in 0..4 {
+    for name in ["opened", "assigned", "transferred", "closed", "reopened"] {
         let event = told.next().await.envelope;
-        assert_eq!(event["data"]["conversation_id"], id.as_str());
-        names.push(event["type"].as_str().unwrap().to_owned());
+        assert_eq!(event["data"]["conversation_id"], desk.id);
+        assert_eq!(
+            event["type"],
+            format!("com.agentportal.conversation.{name}.v1")
+        );
     }
-    let expected = ["assigned", "transferred", "closed", "reopened"]
-        .map(|name| format!("com.agentportal.conversation.{name}.v1"));
-    assert_eq!(names, expected);
-    let (_, history) = look(&world, &boss, &format!("/{id}/history")).await;
-    let held: Vec<_> = history["assignments"]
-        .as_array()
-        .unwrap()
-        .iter()
+    let (_, history) = look(&world, &desk.boss, &format!("/{}/history", desk.id)).await;
+    let rows = history["assignments"].as_array().unwrap().iter();
+    let held: Vec<_> = rows
         .map(|row| {
             (
-                row["user"]["user_name"].as_str().unwrap(),
-                row["status"].as_str().unwrap(),
+                row["user"]["user_name"].clone(),
+                row["status"].clone(),
                 row["reason"].clone(),
             )
         })
@@ -264,10 +329,13 @@ async fn a_conversation_is_kept_taken_handed_over_and_closed() {
     assert_eq!(
         held,
         [
-            ("Bob", "closed", json!("speaks French")),
-            ("Ann", "transferred", Value::Null)
+            (json!("Bob"), json!("closed"), json!("French")),
+            (json!("Ann"), json!("transferred"), Value::Null)
         ]
     );
+    let actions = history["actions"].as_array().unwrap().iter();
+    let actions: Vec<_> = actions.map(|row| row["action"].clone()).collect();
+    assert_eq!(actions, ["reopened", "closed", "opened"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
