@@ -31,7 +31,7 @@ pub enum What {
     /// The message itself.
     Message(Box<Message>),
     /// What became of one that we send.
-    Report(Report),
+    Report(Box<Report>),
 }
 
 /// Who wrote a message.
@@ -136,7 +136,7 @@ impl Fact {
     ) -> Self {
         Self {
             entry_id: entry_id.into(),
-            what: What::Report(Report { evidence, wamid }),
+            what: What::Report(Box::new(Report { evidence, wamid })),
         }
     }
 

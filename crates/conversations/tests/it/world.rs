@@ -148,9 +148,9 @@ pub(crate) fn accepted(id: Uuid, to: &str, second: i64) -> Fact {
 pub(crate) fn report(id: Uuid, evidence: Evidence) -> Fact {
     Fact {
         entry_id: id,
-        what: What::Report(Report {
+        what: What::Report(Box::new(Report {
             evidence,
             wamid: Some(format!("wamid.{id}")),
-        }),
+        })),
     }
 }

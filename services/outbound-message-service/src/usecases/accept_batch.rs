@@ -481,10 +481,10 @@ impl<'a> Transaction<'a> {
         let messages: Vec<_> = rows.iter().map(|row| &row.message).collect();
         acceptance::insert_messages_any_tenant(tx, &messages)?;
         // A worker that is told of a number takes all that is due of it.
-        let mut hints = Vec::new();
+        let (mut hints, now) = (Vec::new(), Instant::now());
         for row in rows.iter().filter(|row| row.message.send_at.is_none()) {
             let number = (row.tenant.clone(), row.message.phone_number_id.clone());
-            if self.hints.are_due(&number) && !self.told.contains(&number) {
+            if self.hints.are_due(&number, now) && !self.told.contains(&number) {
                 let traceparent = row.message.traceparent.clone();
                 hints.push(hint(&number.0, &number.1, traceparent));
                 self.told.insert(number);
