@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{asyncapi, catalogue::EventData, topology};
 
+/// The latest version of an event that is understood here.
+const LATEST: u32 = 1;
+
 /// Who publishes: the database role, which the outbox checks, and the CloudEvents source.
 #[derive(Debug, Clone, Copy)]
 pub struct Source {
@@ -65,9 +68,21 @@ pub struct Envelope<T> {
 }
 
 impl<T: for<'de> Deserialize<'de>> Envelope<T> {
-    /// Reads an envelope; attributes and fields that are not known are ignored.
+    /// Reads an envelope; attributes and fields that are not known are ignored. A later version of
+    /// an event means something else and is an error.
     pub fn parse(body: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(body)
+        let envelope: Self = serde_json::from_slice(body)?;
+        if envelope.version().is_some_and(|version| version > LATEST) {
+            return Err(serde::de::Error::custom(format_args!(
+                "type: this version is not understood, the latest is v{LATEST}"
+            )));
+        }
+        Ok(envelope)
+    }
+
+    fn version(&self) -> Option<u32> {
+        let (_, version) = self.event_type.rsplit_once(".v")?;
+        version.parse().ok()
     }
 }
 
@@ -129,5 +144,28 @@ pub fn outbox_work(
         subject,
         payload,
         traceparent: context.traceparent.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_later_version_means_is_not_guessed() {
+        let body = |kind: &str| {
+            serde_json::json!({
+                "specversion": "1.0", "id": "019ab000-0000-7000-8000-000000000000", "source": "/s",
+                "type": kind, "subject": "s", "time": "2026-01-01T00:00:00Z", "tenantid": "acme",
+                "data": {}, "more": 1,
+            })
+            .to_string()
+        };
+        let parse =
+            |kind| Envelope::<serde_json::Value>::parse(body(kind).as_bytes()).map(|_read| ());
+        assert!(parse("com.agentportal.tenant.resumed.v1").is_ok());
+        assert!(parse("com.agentportal.tenant.resumed").is_ok());
+        let error = parse("com.agentportal.tenant.resumed.v2").unwrap_err();
+        assert!(error.to_string().contains("version"), "{error}");
     }
 }
