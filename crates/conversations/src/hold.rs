@@ -125,6 +125,25 @@ impl ConversationRow {
         Ok(holder)
     }
 
+    /// Nobody holds it any more, and its contact waits as long as before: no fault of the contact's.
+    /// Answers who held it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn put_back(
+        &mut self,
+        tx: &mut Tx<'_>,
+        tenant: &TenantId,
+        doing: Doing<'_>,
+    ) -> Result<Option<UserId>, DbError> {
+        let free_since = self.free_since;
+        let holder = self.take_away(tx, tenant, End::Released, doing)?;
+        self.free_since = free_since;
+        self.version += 1;
+        self.keep(tx, tenant)?;
+        Ok(holder)
+    }
+
     /// Somebody else holds it; answers who did before.
     ///
     /// # Errors

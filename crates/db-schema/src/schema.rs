@@ -204,6 +204,10 @@ diesel::table! {
         tenant_id -> Varchar,
         reopen_as -> Text,
         updated_at -> Timestamptz,
+        assignment -> Text,
+        routing -> Text,
+        default_capacity -> Int4,
+        on_absence -> Text,
     }
 }
 
@@ -258,6 +262,7 @@ diesel::table! {
         merged_into -> Nullable<Uuid>,
         first_inbound_at -> Nullable<Timestamptz>,
         free_since -> Nullable<Timestamptz>,
+        genesys_routed_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -878,6 +883,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    user_presence (tenant_id, user_id) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        user_id -> Uuid,
+        presence -> Text,
+        since -> Timestamptz,
+        seen_at -> Nullable<Timestamptz>,
+        capacity -> Nullable<Int4>,
+        last_given_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     user_sync_runs (run_id) {
         run_id -> Uuid,
         #[max_length = 255]
@@ -985,6 +1003,7 @@ diesel::joinable!(tenant_role_mappings -> tenants (tenant_id));
 diesel::joinable!(tenant_whatsapp_config -> tenants (tenant_id));
 diesel::joinable!(tenant_whatsapp_numbers -> tenants (tenant_id));
 diesel::joinable!(token_checks -> tenants (tenant_id));
+diesel::joinable!(user_presence -> tenants (tenant_id));
 diesel::joinable!(user_sync_runs -> tenants (tenant_id));
 diesel::joinable!(webhook_secrets -> tenants (tenant_id));
 diesel::joinable!(whatsapp_signups -> tenants (tenant_id));
@@ -1036,6 +1055,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     tenants,
     token_checks,
     unmatched_statuses,
+    user_presence,
     user_sync_runs,
     webhook_intake,
     webhook_secrets,

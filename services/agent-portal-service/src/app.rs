@@ -31,7 +31,7 @@ use crate::{
     jobs, routes,
     state::{AppState, WebSettings},
     usecases::{
-        conversations::{Conversations, Intake},
+        conversations::{Asked, Conversations, Intake},
         genesys_clients::GenesysClients,
         genesys_tokens::GenesysTokens,
         live_feed::{FeedLimits, LiveFeed},
@@ -71,6 +71,7 @@ pub struct App {
     sessions: Sessions,
     user_sync: UserSync,
     live_feed: LiveFeed,
+    conversations: Conversations,
     consumers: Consumers,
     shutdown: Shutdown,
     telemetry: Telemetry,
@@ -125,6 +126,7 @@ impl App {
             sessions: state.sessions,
             user_sync: state.user_sync,
             live_feed: state.live_feed,
+            conversations: state.conversations,
             backing: parts.backing,
             shutdown,
             telemetry,
@@ -154,6 +156,7 @@ impl App {
         let (inner, backing) = (tasks.clone(), self.backing);
         let (keeper, consumers, sessions) = (self.keeper, self.consumers, self.sessions);
         let (user_sync, live_feed) = (self.user_sync, self.live_feed);
+        let conversations = self.conversations;
         spawn_loop(&tasks, "workers", async move {
             if wait_for_schema(&backing.db, &stop).await {
                 spawn_loop(&inner, "signing-keys", keeper.run(stop.clone()));
@@ -177,6 +180,11 @@ impl App {
                     &inner,
                     "user-sync-schedule",
                     jobs::schedule_syncs(user_sync, stop.clone()),
+                );
+                spawn_loop(
+                    &inner,
+                    "conversation-balance",
+                    jobs::balance_conversations(conversations, stop.clone()),
                 );
                 spawn_loop(
                     &inner,
@@ -304,6 +312,7 @@ impl Parts {
             token_keys,
             revocations: self.revocations.clone(),
             token_lifetime: tokens.lifetime(),
+            asked: Asked::default(),
             keep_ended: chrono::Duration::days(settings.sessions.keep_ended_days.into()),
             clock: Arc::clone(&self.clock),
             waker: self.backing.waker.clone(),
@@ -311,11 +320,7 @@ impl Parts {
         let user_sync = self.user_sync(settings, clients, &sessions, &sign_in.rules);
         let live_feed = self.live_feed(settings, shutdown);
         Ok(AppState {
-            conversations: Conversations {
-                db: self.backing.db.clone(),
-                clock: Arc::clone(&self.clock),
-                waker: self.backing.waker.clone(),
-            },
+            conversations: self.conversations(&sessions),
             organizations: Organizations {
                 db: self.backing.db.clone(),
                 tenants: self.tenants.clone(),
@@ -376,6 +381,15 @@ impl Parts {
             limits,
             shutdown.soft(),
         )
+    }
+
+    fn conversations(&self, sessions: &Sessions) -> Conversations {
+        Conversations {
+            db: self.backing.db.clone(),
+            clock: Arc::clone(&self.clock),
+            waker: self.backing.waker.clone(),
+            asked: sessions.asked.clone(),
+        }
     }
 
     fn health(&self, settings: &Settings, shutdown: &Shutdown) -> anyhow::Result<Health> {

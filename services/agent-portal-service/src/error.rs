@@ -57,6 +57,10 @@ impl From<ConversationError> for ApiError {
                 "CONVERSATION_CLOSED",
                 "This conversation is closed; reopen it first.",
             ),
+            E::RoutedByGenesys => Self::conflict(
+                "ROUTED_BY_GENESYS",
+                "Your organization's conversations are assigned by Genesys' routing; do it there.",
+            ),
             E::UnknownMessage => {
                 Self::not_found("MESSAGE_NOT_FOUND", "The conversation has no such message.")
             }

@@ -25,6 +25,17 @@ pub(crate) enum Wish {
     Reopen,
 }
 
+impl Wish {
+    /// Whether somebody else holds it, or nobody, when this is done.
+    pub(crate) fn changes_holder(self, row: &ConversationRow) -> bool {
+        match self {
+            Self::Take | Self::Release | Self::Transfer(_) => true,
+            Self::Close => row.holder().is_some(),
+            Self::Reopen => false,
+        }
+    }
+}
+
 /// What comes of a wish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {

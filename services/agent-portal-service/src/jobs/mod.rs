@@ -5,13 +5,17 @@ use std::time::Duration;
 use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::usecases::{live_feed::LiveFeed, sessions::Sessions, sync::UserSync};
+use crate::usecases::{
+    conversations::Conversations, live_feed::LiveFeed, sessions::Sessions, sync::UserSync,
+};
 
 /// A lost revocation list is whole again after so long.
 const REPUBLISH: Duration = Duration::from_secs(3);
 const SWEEP: Duration = Duration::from_secs(30);
 /// Between two looks for syncs that somebody left; who begins one wakes the worker.
 const LOOK_FOR_SYNCS: Duration = Duration::from_secs(5);
+/// Between two looks for conversations that wait though somebody has room.
+const LOOK_FOR_WAITING: Duration = Duration::from_secs(10);
 const SYNCS_AT_ONCE: usize = 4;
 const SCHEDULE: Duration = Duration::from_mins(1);
 /// After a failure, so that a database that is away is not stormed.
@@ -87,6 +91,29 @@ pub(crate) async fn schedule_syncs(sync: UserSync, stop: CancellationToken) {
         if let Err(error) = sync.begin_due().await {
             tracing::warn!(%error, "syncs that are due cannot be begun");
         }
+    }
+}
+
+/// Gives conversations that wait to people: when something changed here, and now and then whatever
+/// happened, for what other processes left undone.
+pub(crate) async fn balance_conversations(conversations: Conversations, stop: CancellationToken) {
+    let mut is_due = true;
+    while !stop.is_cancelled() {
+        if is_due && let Err(error) = conversations.ask_for_all().await {
+            tracing::warn!(%error, "tenants with automatic assignment cannot be read");
+        }
+        for tenant in conversations.asked.take() {
+            if let Err(error) = conversations.balance(&tenant).await {
+                // The next look comes soon; asking again at once would storm a database that is away.
+                tracing::warn!(%error, "conversations that wait cannot be given");
+            }
+        }
+        // Replicas that started together do not look together.
+        let look = LOOK_FOR_WAITING.mul_f64(0.5 + rand::random::<f64>());
+        is_due = tokio::select! {
+            () = conversations.asked.asked() => false,
+            () = wait(look, &stop) => true,
+        };
     }
 }
 

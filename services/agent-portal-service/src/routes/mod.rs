@@ -12,6 +12,7 @@ mod portal;
 mod portal_session;
 mod profile;
 mod retired;
+mod routing;
 mod sessions;
 mod sign_in;
 mod sync;
@@ -74,6 +75,12 @@ fn api(config: &mut ServiceConfig<'_>) {
         .service(conversations::close)
         .service(conversations::reopen)
         .service(conversations::read)
+        .service(routing::show_presence)
+        .service(routing::say_presence)
+        .service(routing::people_at_work)
+        .service(routing::set_capacity)
+        .service(routing::show_rules)
+        .service(routing::change_rules)
         .service(sync::sync_users)
         .service(sync::list_syncs)
         .service(sync::show_sync)

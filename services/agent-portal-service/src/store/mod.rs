@@ -4,6 +4,7 @@ pub(crate) mod conversations;
 pub(crate) mod genesys_tokens;
 pub(crate) mod live_events;
 pub(crate) mod people;
+pub(crate) mod routing;
 pub(crate) mod sessions;
 pub(crate) mod sync_runs;
 pub(crate) mod users;

@@ -16,21 +16,21 @@ use crate::{
     world::{World, answer},
 };
 
-const NUMBER: &str = "106540352242922";
+pub(crate) const NUMBER: &str = "106540352242922";
 
 /// Somebody of acme with a token, without the way through Genesys.
-struct Colleague {
-    id: UserId,
-    token: String,
+pub(crate) struct Colleague {
+    pub(crate) id: UserId,
+    pub(crate) token: String,
 }
 
-struct Team<'a> {
+pub(crate) struct Team<'a> {
     world: &'a World,
     issuer: Issuer,
 }
 
 impl<'a> Team<'a> {
-    fn of(world: &'a World) -> Self {
+    pub(crate) fn of(world: &'a World) -> Self {
         let keys = SigningKeys::new(own_key(world), &[]);
         Self {
             world,
@@ -38,11 +38,11 @@ impl<'a> Team<'a> {
         }
     }
 
-    fn join(&self, name: &str, role: Role) -> Colleague {
+    pub(crate) fn join(&self, name: &str, role: Role) -> Colleague {
         self.join_of("acme_corp", name, role)
     }
 
-    fn join_of(&self, tenant: &str, name: &str, role: Role) -> Colleague {
+    pub(crate) fn join_of(&self, tenant: &str, name: &str, role: Role) -> Colleague {
         let id = UserId::generate();
         self.world.db.execute(&format!(
             "INSERT INTO genesys_users (user_id, tenant_id, genesys_org_id, genesys_user_id, name, role, role_changed_at) \
@@ -62,7 +62,7 @@ impl<'a> Team<'a> {
     }
 }
 
-async fn do_with(
+pub(crate) async fn do_with(
     world: &World,
     who: &Colleague,
     id: &str,
@@ -79,18 +79,18 @@ async fn do_with(
     answer(request).await
 }
 
-async fn look(world: &World, who: &Colleague, path: &str) -> (StatusCode, Value) {
+pub(crate) async fn look(world: &World, who: &Colleague, path: &str) -> (StatusCode, Value) {
     let path = format!("/api/conversations{path}");
     world.call(Method::GET, &path, &who.token).await
 }
 
-fn conversation(contact: &str) -> String {
+pub(crate) fn conversation(contact: &str) -> String {
     let acme = TenantId::parse("acme_corp").unwrap();
     ConversationId::of(&acme, NUMBER, contact).to_string()
 }
 
 /// The contact wrote.
-async fn write(world: &World, contact: &str, text: &str) -> Value {
+pub(crate) async fn write(world: &World, contact: &str, text: &str) -> Value {
     let (id, now) = (Uuid::now_v7(), chrono::Utc::now());
     let data = json!({
         "wamid": format!("wamid.{id}"), "tenant_id": "acme_corp", "conversation_id": conversation(contact),
@@ -101,7 +101,7 @@ async fn write(world: &World, contact: &str, text: &str) -> Value {
     tell(world, "message.received", data).await
 }
 
-async fn tell(world: &World, kind: &str, data: Value) -> Value {
+pub(crate) async fn tell(world: &World, kind: &str, data: Value) -> Value {
     let event = json!({
         "specversion": "1.0", "id": Uuid::now_v7(), "source": "/services/outbound-message-service",
         "type": format!("com.agentportal.{kind}.v1"), "subject": "s", "time": chrono::Utc::now(),
@@ -112,7 +112,7 @@ async fn tell(world: &World, kind: &str, data: Value) -> Value {
 }
 
 /// Waits until a conversation has so many messages that nobody read.
-async fn has_unread(world: &World, who: &Colleague, contact: &str, count: u32) -> Value {
+pub(crate) async fn has_unread(world: &World, who: &Colleague, contact: &str, count: u32) -> Value {
     let path = format!("/{}", conversation(contact));
     eventually("the messages to be kept", async || {
         let (_, found) = look(world, who, &path).await;

@@ -23,6 +23,7 @@ mod profile;
 mod recheck;
 mod refresh;
 mod refusals;
+mod routing;
 mod sessions;
 mod sign_in;
 mod sync;

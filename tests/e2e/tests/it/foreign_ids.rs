@@ -15,6 +15,7 @@ use crate::doors::{DOORS, Door, Home, Who};
 fn body(door: &Door) -> Option<Value> {
     Some(match (door.1, door.2) {
         ("patch", "/api/organization/users/{user_id}") => json!({"active": false}),
+        ("put", "/api/organization/users/{user_id}/capacity") => json!({"capacity": 1}),
         (
             "post",
             "/api/tenants/{tenant_id}/api-keys/{key_id}/rotate"

@@ -12,9 +12,12 @@ use super::{
     tell::{Change, tell_read},
 };
 use crate::{
-    domain::{Verdict, Wish, Worker},
+    domain::{Routing, Verdict, Wish, Worker},
     events::produced::{ConversationEvent, ConversationPeople},
-    store::conversations::{self as store, Shown},
+    store::{
+        conversations::{self as store, Shown},
+        routing,
+    },
     usecases::Cause,
 };
 
@@ -51,6 +54,7 @@ impl Conversations {
             })
             .await?;
         self.waker.wake();
+        self.asked.ask(tenant);
         Ok(shown)
     }
 
@@ -140,6 +144,13 @@ impl Work {
             .is_some_and(|version| version != row.version)
         {
             return Err(ConversationError::Stale(self.present(tx, row)?));
+        }
+        // Only what would change a holder: who asks for what is so already is not refused.
+        if verdict == Verdict::Do
+            && request.wish.changes_holder(&row)
+            && routing::rules(tx, tenant)?.routing == Routing::Genesys
+        {
+            return Err(ConversationError::RoutedByGenesys);
         }
         match verdict {
             Verdict::NotHeld => Err(ConversationError::NotAssigned),

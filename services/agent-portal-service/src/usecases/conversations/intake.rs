@@ -119,7 +119,8 @@ impl Conversations {
     async fn apply(&self, tenant: &TenantId, events: Vec<Event>) -> Result<(), DbError> {
         let now = self.clock.now();
         let of = tenant.clone();
-        self.db
+        let is_awaited = self
+            .db
             .write("conversations.apply", tenant, move |tx| {
                 let ids: Vec<_> = events.iter().map(|event| event.id.as_uuid()).collect();
                 let new = inbox::first_times(tx, INBOX, &ids)?;
@@ -136,13 +137,18 @@ impl Conversations {
                     })
                     .collect();
                 if facts.is_empty() {
-                    return Ok(());
+                    return Ok(false);
                 }
                 let applied = apply(tx, &of, facts, now)?;
-                tell_applied(tx, &of, &context, now, &applied)
+                tell_applied(tx, &of, &context, now, &applied)?;
+                let mut touched = applied.conversations.iter();
+                Ok::<_, DbError>(touched.any(|touched| touched.row.waiting_since.is_some()))
             })
             .await?;
         self.waker.wake();
+        if is_awaited {
+            self.asked.ask(tenant);
+        }
         Ok(())
     }
 }

@@ -1,7 +1,9 @@
 //! Conversations: kept from events, worked on by people, shown.
 
+mod balance;
 mod change;
 mod intake;
+mod routing;
 mod show;
 mod tell;
 
@@ -12,8 +14,10 @@ use portal_db::{Db, DbError};
 use portal_events::RelayWaker;
 use portal_types::Clock;
 
+pub(crate) use balance::Asked;
 pub(crate) use change::{Request, release_all_of};
 pub(crate) use intake::{Event, Intake};
+pub(crate) use routing::RulesChange;
 pub(crate) use show::History;
 
 use crate::store::conversations::PersonRow;
@@ -31,6 +35,8 @@ pub(crate) enum ConversationError {
     NotAssigned,
     #[error("it is closed")]
     Closed,
+    #[error("Genesys' routing is the master of assignments")]
+    RoutedByGenesys,
     #[error("the conversation has no such message")]
     UnknownMessage,
     #[error("the tenant has no such person")]
@@ -54,4 +60,5 @@ pub(crate) struct Conversations {
     pub(crate) db: Db,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) waker: RelayWaker,
+    pub(crate) asked: Asked,
 }

@@ -177,6 +177,7 @@ impl Sessions {
         tenant_id: &TenantId,
         ended: Vec<EndedSession>,
     ) {
+        self.asked.ask(tenant_id);
         if ended.is_empty() {
             return;
         }

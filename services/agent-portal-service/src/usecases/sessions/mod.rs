@@ -20,6 +20,7 @@ pub(super) use end::tell_ended;
 pub(crate) use refresh::Refreshed;
 
 use super::{
+    conversations::Asked,
     genesys_tokens::{GenesysTokens, TokenError},
     sign_in::{Refusal, SignInRules},
     token_keys::TokenKeys,
@@ -90,6 +91,8 @@ pub(crate) struct Sessions {
     pub(crate) keep_ended: chrono::Duration,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) waker: RelayWaker,
+    /// Who has no session is offline.
+    pub(crate) asked: Asked,
 }
 
 impl Sessions {
