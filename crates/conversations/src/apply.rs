@@ -14,7 +14,7 @@ use crate::{
     merge::{self, note},
     rebuild,
     rows::{self, ConversationRow, EntryRow, Place},
-    state,
+    state, words,
 };
 
 /// What facts changed.
@@ -98,7 +98,9 @@ pub(crate) fn apply_in(
             mode,
             now,
         };
-        written.extend(settling.settle(tx, new, &mut found)?);
+        let settled = settling.settle(tx, new, &mut found)?;
+        words::add_texts(tx, &settled)?;
+        written.extend(settled);
         touched.found = found;
     }
     for (id, report) in work.reports {
@@ -237,6 +239,7 @@ fn place(
             ))
             .on_conflict_do_nothing()
             .execute(tx.conn())?;
+        words::add_identities(tx, &[(thread, identity)])?;
         places.insert(key, (thread, conversation.as_uuid()));
     }
     let mut ids: Vec<Uuid> = places
@@ -421,7 +424,7 @@ impl Changes {
         self.found
             .retain(|_, found| found.is_new || !found.arrived.is_empty());
         let ids: Vec<Uuid> = self.found.keys().copied().collect();
-        state::refresh(tx, &ids)?;
+        state::refresh(tx, tenant, &ids)?;
         let mut all: BTreeSet<Uuid> = ids.into_iter().collect();
         all.extend(self.moved.keys());
         let all: Vec<Uuid> = all.into_iter().collect();

@@ -253,7 +253,7 @@ impl ConversationRow {
 
     fn look_again(&mut self, tx: &mut Tx<'_>, tenant: &TenantId) -> Result<(), DbError> {
         let id = self.conversation_id.as_uuid();
-        state::refresh(tx, &[id])?;
+        state::refresh(tx, tenant, &[id])?;
         *self = rows::list(tx, tenant, &[id])?
             .pop()
             .ok_or(DbError::NotFound)?;

@@ -21,6 +21,7 @@ mod rebuild;
 mod rows;
 mod separate;
 mod state;
+mod words;
 
 pub use apply::{Applied, Touched, apply};
 pub use entry::{Entry, Evidence, Status};
@@ -33,3 +34,4 @@ pub use rebuild::{Difference, Pass, Step, count, rebuild};
 pub use rows::{ConversationRow, lock_conversation};
 pub use separate::{Separated, SeparationError, separate};
 pub use state::{ReopenAs, refresh, settings};
+pub use words::Search;

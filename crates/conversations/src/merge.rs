@@ -94,7 +94,7 @@ fn merge_at(
     point_to(tx, tenant, &from, into)?;
     let mut all = from.clone();
     all.push(into.as_uuid());
-    state::refresh(tx, &all)?;
+    state::refresh(tx, tenant, &all)?;
     let merged = from.into_iter().map(|from| Merged {
         from: from.into(),
         into,

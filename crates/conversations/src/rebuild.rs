@@ -389,7 +389,7 @@ fn conversations_step(
             rows::save(tx, tenant, &right)?;
         }
     }
-    state::refresh(tx, &ids)?;
+    state::refresh(tx, tenant, &ids)?;
     let after = rows::list(tx, tenant, &ids)?;
     let differences = before
         .iter()

@@ -16,7 +16,7 @@ use crate::{
     Identity,
     merge::{self, note},
     rows::{self, ConversationRow},
-    state,
+    state, words,
 };
 
 /// Why nothing was separated.
@@ -227,7 +227,9 @@ fn move_out(
             reason,
             now,
         )?;
-        state::refresh(tx, &ids)?;
+        state::refresh(tx, tenant, &ids)?;
+        // The threads that had the name's words may be the ones that went.
+        words::name_anew(tx, tenant, &ids)?;
         for row in rows::list(tx, tenant, &[into.as_uuid()])? {
             let from = rows::list(tx, tenant, &[from])?
                 .pop()

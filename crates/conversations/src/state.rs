@@ -7,6 +7,8 @@ use portal_types::TenantId;
 use strum::{EnumString, IntoStaticStr};
 use uuid::Uuid;
 
+use crate::words;
+
 /// What a contact who writes after a close begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
@@ -40,7 +42,7 @@ pub fn settings(tx: &mut Tx<'_>, tenant: &TenantId) -> Result<ReopenAs, DbError>
 /// that are unread are counted.
 const REFRESH: &str = "
 WITH state AS (
-    SELECT c.conversation_id, coalesce(u.n, 0)::int AS unread, l.entry_id, l.occurred_at, w.window_expires_at,
+    SELECT c.conversation_id, c.contact_name AS former_name, coalesce(u.n, 0)::int AS unread, l.entry_id, l.occurred_at, w.window_expires_at,
         w.inbound_at, wa.digits, us.user_id, na.name,
         CASE WHEN c.status = 'open' AND c.assigned_to IS NULL AND c.merged_into IS NULL
             THEN greatest(c.first_inbound_at, CASE WHEN c.first_inbound_at IS NOT NULL THEN c.free_since END)
@@ -86,18 +88,24 @@ WHERE c.tenant_id = app_tenant_id() AND c.conversation_id = s.conversation_id
     IS DISTINCT FROM (s.unread, s.entry_id, coalesce(s.occurred_at, c.created_at), s.window_expires_at, s.inbound_at,
         coalesce(s.digits, CASE WHEN c.contact IS NULL THEN c.wa_id END), s.user_id,
         coalesce(s.name, CASE WHEN c.contact IS NULL THEN c.contact_name END), s.waiting_since)
-RETURNING c.conversation_id";
+RETURNING c.conversation_id, c.contact_name IS DISTINCT FROM s.former_name AS renamed";
 
 /// Makes anew what follows from the messages of these conversations, which are locked; answers which
 /// of them changed.
 ///
 /// # Errors
 /// When the database fails.
-pub fn refresh(tx: &mut Tx<'_>, conversations: &[Uuid]) -> Result<Vec<Uuid>, DbError> {
+pub fn refresh(
+    tx: &mut Tx<'_>,
+    tenant: &TenantId,
+    conversations: &[Uuid],
+) -> Result<Vec<Uuid>, DbError> {
     #[derive(QueryableByName)]
     struct Changed {
         #[diesel(sql_type = sql_types::Uuid)]
         conversation_id: Uuid,
+        #[diesel(sql_type = sql_types::Bool)]
+        renamed: bool,
     }
     if conversations.is_empty() {
         return Ok(Vec::new());
@@ -105,5 +113,8 @@ pub fn refresh(tx: &mut Tx<'_>, conversations: &[Uuid]) -> Result<Vec<Uuid>, DbE
     let rows: Vec<Changed> = diesel::sql_query(REFRESH)
         .bind::<sql_types::Array<sql_types::Uuid>, _>(conversations)
         .load(tx.conn())?;
+    let renamed = rows.iter().filter(|row| row.renamed);
+    let renamed: Vec<Uuid> = renamed.map(|row| row.conversation_id).collect();
+    words::name_anew(tx, tenant, &renamed)?;
     Ok(rows.into_iter().map(|row| row.conversation_id).collect())
 }

@@ -229,6 +229,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    conversation_words (tenant_id, word, thread_id, part) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        #[max_length = 64]
+        word -> Varchar,
+        thread_id -> Uuid,
+        part -> Text,
+    }
+}
+
+diesel::table! {
     conversations (conversation_id) {
         conversation_id -> Uuid,
         #[max_length = 255]
@@ -983,6 +994,7 @@ diesel::joinable!(contact_windows -> tenants (tenant_id));
 diesel::joinable!(conversation_messages -> tenants (tenant_id));
 diesel::joinable!(conversation_settings -> tenants (tenant_id));
 diesel::joinable!(conversation_threads -> tenants (tenant_id));
+diesel::joinable!(conversation_words -> tenants (tenant_id));
 diesel::joinable!(conversations -> tenants (tenant_id));
 diesel::joinable!(dead_letters -> tenants (tenant_id));
 diesel::joinable!(genesys_users -> tenants (tenant_id));
@@ -1022,6 +1034,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     conversation_messages,
     conversation_settings,
     conversation_threads,
+    conversation_words,
     conversations,
     dead_letters,
     genesys_user_sessions,

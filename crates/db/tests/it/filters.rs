@@ -41,6 +41,8 @@ INSERT INTO conversations (conversation_id, tenant_id, phone_number_id, wa_id, c
     VALUES ('00000000-0000-7000-8000-00000000003$n', '$t', 'p', 'w', '+2');
 INSERT INTO conversation_threads (tenant_id, thread_id, phone_number_id, identity, conversation_id)
     VALUES ('$t', '00000000-0000-7000-8000-00000000003$n', 'p', '+2', '00000000-0000-7000-8000-00000000003$n');
+INSERT INTO conversation_words (tenant_id, word, thread_id, part)
+    VALUES ('$t', 'w', '00000000-0000-7000-8000-00000000003$n', 'text');
 INSERT INTO conversation_messages (tenant_id, entry_id, direction, status) VALUES ('$t', gen_random_uuid(), 'outbound', 'sent');
 INSERT INTO conversation_actions (action_id, tenant_id, conversation_id, action, episode, at)
     VALUES (gen_random_uuid(), '$t', '00000000-0000-7000-8000-00000000003$n', 'opened', 1, now());

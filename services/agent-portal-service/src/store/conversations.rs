@@ -1,13 +1,15 @@
 //! Conversations as they are shown. What changes them is portal-conversations'.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use portal_conversations::ConversationRow;
+use portal_conversations::{ConversationRow, Search};
 use portal_db::{DbError, Tx};
 use portal_db_schema::schema::{
     conversation_actions as actions, conversation_assignments as assignments,
-    conversation_messages as entries, conversation_threads as threads, conversations,
-    genesys_users as users,
+    conversation_messages as entries, conversation_threads as threads, conversation_words as words,
+    conversations, genesys_users as users,
 };
 use portal_types::{ConversationId, TenantId, UserId};
 use serde_json::Value;
@@ -54,6 +56,8 @@ pub(crate) enum Held {
 pub(crate) struct ConversationFilter {
     pub(crate) status: Option<&'static str>,
     pub(crate) held: Option<Held>,
+    /// What their names, numbers or messages have.
+    pub(crate) search: Option<Search>,
     /// Those before this one, which was the last of a page.
     pub(crate) after: Option<(DateTime<Utc>, Uuid)>,
 }
@@ -137,6 +141,9 @@ pub(crate) fn find(
 }
 
 /// The conversations that this person may see, the latest first.
+///
+/// Each state and holder has its own range of an index, already in order; the first rows of a few such
+/// ranges hold the first of all, however many rows there are.
 pub(crate) fn list(
     tx: &mut Tx<'_>,
     tenant: &TenantId,
@@ -144,35 +151,77 @@ pub(crate) fn list(
     filter: &ConversationFilter,
     limit: i64,
 ) -> Result<Vec<ConversationRow>, DbError> {
+    let own = Held::By(worker.user);
+    let holders = match filter.held {
+        None if worker.sees_all() => vec![None],
+        None => vec![Some(own), Some(Held::ByNobody)],
+        // What others hold is not an agent's to see.
+        Some(held) if !worker.sees_all() && held != own && held != Held::ByNobody => vec![],
+        held => vec![held],
+    };
+    let states = match filter.status {
+        None if holders == [None] => vec![None],
+        None => vec![Some("open"), Some("closed")],
+        status => vec![status],
+    };
+    if filter.search.is_some() {
+        // Whether to begin with the words or with the list depends on how common the words are.
+        diesel::sql_query("SET LOCAL plan_cache_mode = force_custom_plan").execute(tx.conn())?;
+    }
+    let mut rows: Vec<ConversationRow> = Vec::new();
+    for holder in holders {
+        for state in &states {
+            rows.extend(list_range(tx, tenant, holder, *state, filter, limit)?);
+        }
+    }
+    let place = |row: &ConversationRow| (row.last_activity_at, row.conversation_id.as_uuid());
+    rows.sort_by_key(|row| std::cmp::Reverse(place(row)));
+    // One that moves from a range to another between two queries is found in both.
+    let mut seen = HashSet::new();
+    rows.retain(|row| seen.insert(row.conversation_id.as_uuid()));
+    rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(rows)
+}
+
+fn list_range(
+    tx: &mut Tx<'_>,
+    tenant: &TenantId,
+    held: Option<Held>,
+    status: Option<&'static str>,
+    filter: &ConversationFilter,
+    limit: i64,
+) -> Result<Vec<ConversationRow>, DbError> {
     let mut query = conversations::table
         .filter(conversations::tenant_id.eq(tenant.as_str()))
         .filter(conversations::merged_into.is_null())
         .into_boxed();
-    if !worker.sees_all() {
-        let own = conversations::assigned_to.eq(worker.user.as_uuid());
-        query = query.filter(
-            own.or(conversations::assigned_to.is_null())
-                .assume_not_null(),
-        );
-    }
-    if let Some(status) = filter.status {
+    query = match held {
+        Some(Held::By(user)) => query.filter(conversations::assigned_to.eq(user.as_uuid())),
+        Some(Held::ByNobody) => query.filter(conversations::assigned_to.is_null()),
+        None => query,
+    };
+    if let Some(status) = status {
         query = query.filter(conversations::status.eq(status));
     }
-    match filter.held {
-        Some(Held::By(user)) => {
-            query = query.filter(conversations::assigned_to.eq(user.as_uuid()));
-        }
-        Some(Held::ByNobody) => query = query.filter(conversations::assigned_to.is_null()),
-        None => {}
-    }
     if let Some((at, id)) = filter.after {
-        query = query.filter(
+        // The first part is where the range begins; an OR alone would read all before it.
+        query = query.filter(conversations::last_activity_at.le(at)).filter(
             conversations::last_activity_at
                 .lt(at)
-                .or(conversations::last_activity_at
-                    .eq(at)
-                    .and(conversations::conversation_id.lt(id))),
+                .or(conversations::conversation_id.lt(id)),
         );
+    }
+    for (from, before) in filter.search.iter().flat_map(Search::ranges) {
+        let having = words::table
+            .inner_join(
+                threads::table.on(threads::tenant_id
+                    .eq(words::tenant_id)
+                    .and(threads::thread_id.eq(words::thread_id))),
+            )
+            .filter(words::tenant_id.eq(tenant.as_str()))
+            .filter(words::word.ge(from).and(words::word.lt(before)))
+            .select(threads::conversation_id);
+        query = query.filter(conversations::conversation_id.eq_any(having));
     }
     Ok(query
         .order((
@@ -272,11 +321,10 @@ pub(crate) fn list_messages(
         .filter(entries::conversation_id.eq(conversation.as_uuid()))
         .into_boxed();
     if let Some((at, id)) = after {
-        query = query.filter(
+        query = query.filter(entries::occurred_at.le(at)).filter(
             entries::occurred_at
                 .lt(at)
-                .or(entries::occurred_at.eq(at).and(entries::entry_id.lt(id)))
-                .assume_not_null(),
+                .or(entries::entry_id.lt(id).nullable()),
         );
     }
     Ok(query

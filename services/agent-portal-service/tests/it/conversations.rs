@@ -121,7 +121,7 @@ pub(crate) async fn has_unread(world: &World, who: &Colleague, contact: &str, co
     .await
 }
 
-const CONTACT: &str = "+14155550001";
+pub(crate) const CONTACT: &str = "+14155550001";
 
 /// Two agents and a supervisor, and a contact who wrote.
 struct Desk<'a> {

@@ -11,6 +11,7 @@
 
 mod access;
 mod browser;
+mod conversation_list;
 mod conversations;
 mod directory;
 mod event_stream;

@@ -3,6 +3,7 @@
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
 use portal_auth::{Caller, Guarded};
+use portal_conversations::Search;
 use portal_service_kit::{
     ApiError, FieldErrors,
     http::{Page, ValidPath, ValidQuery},
@@ -13,7 +14,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{ConversationView, read_cursor, worker, write_cursor};
+use super::{ConversationView, cursor::Listed, worker};
 use crate::{
     state::AppState,
     store::conversations::{ConversationFilter, Held, MessageRow},
@@ -29,6 +30,9 @@ pub(crate) struct ListQuery {
     status: Option<String>,
     /// `me`, `none`, or the id of a person; for agents only the first two find anything
     assigned: Option<String>,
+    /// Words: each is part of the contact's name or number, in any usual spelling, or begins a word of
+    /// a message; at most 100 characters
+    q: Option<String>,
     /// 1 to 100, 50 when not given
     limit: Option<u32>,
     /// `next_cursor` of the page before
@@ -42,6 +46,16 @@ pub(crate) struct ConversationListView {
     limit: u32,
     /// `null` on the last page
     next_cursor: Option<String>,
+}
+
+/// Longest search, in characters.
+const MAX_SEARCH: usize = 100;
+
+fn known_search(typed: &str) -> Result<Search, &'static str> {
+    if typed.chars().count() > MAX_SEARCH {
+        return Err("must have at most 100 characters");
+    }
+    Search::parse(typed)
 }
 
 fn known_status(status: &str) -> Result<&'static str, &'static str> {
@@ -61,12 +75,6 @@ fn known_holder(word: &str, me: UserId) -> Result<Held, &'static str> {
             .map(Held::By)
             .map_err(|_form| "must be me, none or the id of a person"),
     }
-}
-
-fn given_place(cursor: Option<String>, errors: &mut FieldErrors) -> Option<(DateTime<Utc>, Uuid)> {
-    let place = read_cursor(&cursor?);
-    let place = place.ok_or("must be next_cursor of the page before");
-    errors.check("cursor", place)
 }
 
 /// Lists conversations, the one with the latest message first. Agents see their own and those that
@@ -90,14 +98,16 @@ pub(crate) async fn list(
 ) -> Result<web::Json<ConversationListView>, ApiError> {
     let mut errors = FieldErrors::new();
     let me = caller.user_id;
+    let (status, assigned) = (query.status.as_deref(), query.assigned.as_deref());
+    let q = query.q.as_deref();
+    let listed = Listed::new(&caller, "conversations", &[status, assigned, q]);
     let filter = ConversationFilter {
-        status: query
-            .status
-            .and_then(|status| errors.check("status", known_status(&status))),
-        held: query
-            .assigned
-            .and_then(|word| errors.check("assigned", known_holder(&word, me))),
-        after: given_place(query.cursor, &mut errors),
+        status: status.and_then(|status| errors.check("status", known_status(status))),
+        held: assigned.and_then(|word| errors.check("assigned", known_holder(word, me))),
+        search: q.and_then(|typed| errors.check("q", known_search(typed))),
+        after: query
+            .cursor
+            .and_then(|cursor| errors.check("cursor", listed.read(&cursor))),
     };
     let limit = Page::checked(query.limit, None, &mut errors).limit;
     errors.into_result()?;
@@ -111,7 +121,7 @@ pub(crate) async fn list(
             .map(|shown| ConversationView::new(shown, me))
             .collect(),
         limit,
-        next_cursor: page.next.map(write_cursor),
+        next_cursor: page.next.map(|place| listed.write(place)),
     }))
 }
 
@@ -244,7 +254,10 @@ pub(crate) async fn messages(
     state: web::Data<AppState>,
 ) -> Result<web::Json<ConversationMessagesView>, ApiError> {
     let mut errors = FieldErrors::new();
-    let after = given_place(query.cursor, &mut errors);
+    let listed = Listed::new(&caller, "messages", &[Some(&id.to_string())]);
+    let after = query
+        .cursor
+        .and_then(|cursor| errors.check("cursor", listed.read(&cursor)));
     let limit = Page::checked(query.limit, None, &mut errors).limit;
     errors.into_result()?;
     let page = state
@@ -254,7 +267,7 @@ pub(crate) async fn messages(
     Ok(web::Json(ConversationMessagesView {
         messages: page.items.into_iter().map(Into::into).collect(),
         limit,
-        next_cursor: page.next.map(write_cursor),
+        next_cursor: page.next.map(|place| listed.write(place)),
     }))
 }
 

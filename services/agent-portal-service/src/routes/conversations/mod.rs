@@ -1,12 +1,12 @@
 //! `/api/conversations`: who talks with whom.
 
 mod change;
+mod cursor;
 mod look;
 
 pub(crate) use change::{assign, close, read, release, reopen, transfer};
 pub(crate) use look::{history, list, messages, show};
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use portal_auth::Caller;
 use portal_types::{ConversationId, UserId};
@@ -105,34 +105,5 @@ fn holder(person: PersonRow, assigned_at: Option<DateTime<Utc>>) -> HolderView {
         user_name: person.name,
         user_role: person.role,
         assigned_at,
-    }
-}
-
-/// The place of an item in a list by time, opaque for callers.
-fn write_cursor((at, id): (DateTime<Utc>, Uuid)) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{}.{id}", at.timestamp_micros()))
-}
-
-fn read_cursor(text: &str) -> Option<(DateTime<Utc>, Uuid)> {
-    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-    let (micros, id) = text.split_once('.')?;
-    let at = DateTime::from_timestamp_micros(micros.parse().ok()?)?;
-    Some((at, id.parse().ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_place_survives_its_cursor() {
-        let place = (
-            DateTime::from_timestamp_micros(1_800_000_000_123_456).unwrap(),
-            Uuid::now_v7(),
-        );
-        assert_eq!(read_cursor(&write_cursor(place)), Some(place));
-        for bad in ["", "x", "MTIz", "MTIuYQ"] {
-            assert_eq!(read_cursor(bad), None, "{bad}");
-        }
     }
 }
