@@ -322,6 +322,9 @@ impl Settling<'_> {
             let Some((thread_id, conversation_id, found)) = home else {
                 return Err(DbError::NotFound);
             };
+            if let Some(id) = &message.genesys_conversation_id {
+                found.row.name_genesys(id, message.occurred_at);
+            }
             let marks = marks.get(&thread_id);
             if !marks.is_some_and(|marks| marks.is_closed_over(entry_id)) {
                 found.hear(&message, reopen_as);
@@ -394,6 +397,7 @@ impl Found {
             if reopen_as == ReopenAs::New {
                 row.episode += 1;
                 row.genesys_conversation_id = None;
+                row.genesys_named_at = row.genesys_named_at.max(Some(message.occurred_at));
             }
             self.reopened = Some(reopen_as);
         }

@@ -72,6 +72,8 @@ pub struct Message {
     pub refers_to: Option<String>,
     /// Who had it sent.
     pub sent_by: Option<SentBy>,
+    /// The conversation of Genesys Cloud that the sender says it belongs to.
+    pub genesys_conversation_id: Option<String>,
     /// When it was written.
     pub occurred_at: DateTime<Utc>,
     /// Until when it lets us write freely.
@@ -175,6 +177,7 @@ impl Fact {
             context_wamid: event.context_wamid,
             refers_to: event.refers_to,
             sent_by: None,
+            genesys_conversation_id: None,
             occurred_at: event.sent_at.trunc_subsecs(DIGITS),
             window_expires_at: event
                 .window_expires_at
@@ -198,6 +201,7 @@ impl Fact {
             context_wamid: None,
             refers_to: None,
             sent_by: None,
+            genesys_conversation_id: None,
             occurred_at: event.sent_at.trunc_subsecs(DIGITS),
             window_expires_at: None,
         };
@@ -224,6 +228,7 @@ impl Fact {
             context_wamid: event.reply_to,
             refers_to,
             sent_by: Some(event.sent_by),
+            genesys_conversation_id: event.genesys_conversation_id,
             occurred_at: at.trunc_subsecs(DIGITS),
             window_expires_at: None,
         };

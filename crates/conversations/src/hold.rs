@@ -153,10 +153,11 @@ impl ConversationRow {
         tx: &mut Tx<'_>,
         tenant: &TenantId,
         to: UserId,
+        cause: Cause,
         doing: Doing<'_>,
     ) -> Result<Option<UserId>, DbError> {
         let holder = self.take_away(tx, tenant, End::Transferred, doing)?;
-        self.give(tx, tenant, to, Cause::Transferred, doing)?;
+        self.give(tx, tenant, to, cause, doing)?;
         Ok(holder)
     }
 
@@ -244,6 +245,14 @@ impl ConversationRow {
     ) -> Result<(), DbError> {
         let by = doing.by.map(UserId::as_uuid);
         note(tx, tenant, self, action, by, None, doing.reason, doing.at)
+    }
+
+    /// Writes it, when nothing of it changed but what [`ConversationRow::name_genesys`] notes.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn save(&self, tx: &mut Tx<'_>, tenant: &TenantId) -> Result<(), DbError> {
+        rows::save(tx, tenant, self)
     }
 
     fn keep(&mut self, tx: &mut Tx<'_>, tenant: &TenantId) -> Result<(), DbError> {

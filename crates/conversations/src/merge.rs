@@ -118,9 +118,14 @@ fn join(kept: &mut ConversationRow, others: &[ConversationRow]) {
             (Some(own), Some(other)) => Some(own.min(other)),
             (own, other) => own.or(other),
         };
-        if kept.genesys_conversation_id.is_none() {
+        if other.genesys_conversation_id.is_some()
+            && (kept.genesys_conversation_id.is_none()
+                || other.genesys_named_at > kept.genesys_named_at)
+        {
             kept.genesys_conversation_id
                 .clone_from(&other.genesys_conversation_id);
+            kept.genesys_named_at = other.genesys_named_at;
+            kept.genesys_routed_at = other.genesys_routed_at;
         }
     }
     if is_open {

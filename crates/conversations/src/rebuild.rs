@@ -234,6 +234,7 @@ fn inbound_facts(
                 context_wamid: row.context_wamid.filter(|_| is_contact),
                 refers_to: row.refers_to.filter(|_| is_contact),
                 sent_by: None,
+                genesys_conversation_id: None,
                 occurred_at: row.sent_at,
                 window_expires_at: opens.then(|| row.sent_at + WINDOW),
             };
@@ -291,6 +292,7 @@ fn outbound_facts(
                     kind: row.sent_by_kind,
                     id: row.sent_by,
                 }),
+                genesys_conversation_id: None,
                 occurred_at: row.accepted_at,
                 window_expires_at: None,
             };

@@ -60,6 +60,10 @@ pub struct ConversationRow {
     pub merged_into: Option<Uuid>,
     /// The conversation of Genesys Cloud that goes with it.
     pub genesys_conversation_id: Option<String>,
+    /// As of when that one does; an earlier word of another one is old.
+    pub genesys_named_at: Option<DateTime<Utc>>,
+    /// By Genesys' clock: what its routing told before is old.
+    pub genesys_routed_at: Option<DateTime<Utc>>,
     /// Counts changes of holder and state.
     pub version: i64,
 }
@@ -68,6 +72,22 @@ impl ConversationRow {
     /// Whether it is open.
     pub fn is_open(&self) -> bool {
         self.status == "open"
+    }
+
+    /// Notes the conversation of Genesys that goes with it as of a time, in whatever order it is
+    /// told; answers whether it is another one than before. To be saved.
+    pub fn name_genesys(&mut self, id: &str, at: DateTime<Utc>) -> bool {
+        let known = (
+            self.genesys_named_at,
+            self.genesys_conversation_id.as_deref(),
+        );
+        if known >= (Some(at), Some(id)) {
+            return false;
+        }
+        let is_other = known.1 != Some(id);
+        self.genesys_conversation_id = Some(id.to_owned());
+        self.genesys_named_at = Some(at);
+        is_other
     }
 
     /// Who holds it.
@@ -153,6 +173,8 @@ pub(crate) fn save(
             conversations::episode.eq(row.episode),
             conversations::merged_into.eq(row.merged_into),
             conversations::genesys_conversation_id.eq(&row.genesys_conversation_id),
+            conversations::genesys_named_at.eq(row.genesys_named_at),
+            conversations::genesys_routed_at.eq(row.genesys_routed_at),
             conversations::version.eq(row.version),
             conversations::updated_at.eq(diesel::dsl::now),
         ))

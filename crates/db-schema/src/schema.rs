@@ -274,6 +274,7 @@ diesel::table! {
         first_inbound_at -> Nullable<Timestamptz>,
         free_since -> Nullable<Timestamptz>,
         genesys_routed_at -> Nullable<Timestamptz>,
+        genesys_named_at -> Nullable<Timestamptz>,
     }
 }
 

@@ -8,14 +8,15 @@ use crate::{
     catalogue::{
         ContactPreferenceChanged, ConversationAssigned, ConversationClosed, ConversationOpened,
         ConversationReleased, ConversationReopened, ConversationTransferred, EventData,
-        MessageAccepted, MessageCanceled, MessageDelivered, MessageDuplicateDetected,
-        MessageEchoed, MessageFailed, MessageRead, MessageReceived, MessageRejected, MessageSent,
-        MessageStatusCorrected, SessionRefreshed, SessionRevoked, SessionStarted,
-        TemplateStatusChanged, TenantCreated, TenantDeleted, TenantGenesysCredentialsChanged,
-        TenantGenesysOrgMapped, TenantResumed, TenantSuspended, TenantUpdated,
-        TenantWhatsappAccountChanged, TenantWhatsappConfigured, TenantWhatsappQualityChanged,
-        TenantWhatsappRemoved, TenantWhatsappTokenInvalid, TenantWhatsappTokenRestored,
-        UserDeactivated, UserProvisioned, UserRoleChanged, UserUpdated,
+        GenesysConversationRouted, MessageAccepted, MessageCanceled, MessageDelivered,
+        MessageDuplicateDetected, MessageEchoed, MessageFailed, MessageRead, MessageReceived,
+        MessageRejected, MessageSent, MessageStatusCorrected, SessionRefreshed, SessionRevoked,
+        SessionStarted, TemplateStatusChanged, TenantCreated, TenantDeleted,
+        TenantGenesysCredentialsChanged, TenantGenesysOrgMapped, TenantResumed, TenantSuspended,
+        TenantUpdated, TenantWhatsappAccountChanged, TenantWhatsappConfigured,
+        TenantWhatsappQualityChanged, TenantWhatsappRemoved, TenantWhatsappTokenInvalid,
+        TenantWhatsappTokenRestored, UserDeactivated, UserProvisioned, UserRoleChanged,
+        UserUpdated,
     },
     topology,
 };
@@ -47,7 +48,7 @@ impl EventDescription {
         format!("{}.v{}.json", self.event_type, self.version)
     }
 
-    /// Who publishes it.
+    /// Who publishes it, or, of what others publish, who follows it.
     fn publisher(&self) -> &'static str {
         match self.event_type {
             TenantWhatsappTokenInvalid::TYPE
@@ -69,7 +70,7 @@ pub fn data_schema<E: EventData>() -> String {
     format!("urn:agent-portal:schema:{}:v{}", E::TYPE, E::VERSION)
 }
 
-/// All events that are published.
+/// All events, with the one that others publish for us.
 pub fn events() -> Vec<EventDescription> {
     vec![
         EventDescription::of::<TenantCreated>(),
@@ -111,6 +112,7 @@ pub fn events() -> Vec<EventDescription> {
         EventDescription::of::<TenantWhatsappQualityChanged>(),
         EventDescription::of::<TenantWhatsappAccountChanged>(),
         EventDescription::of::<MessageCanceled>(),
+        EventDescription::of::<GenesysConversationRouted>(),
     ]
 }
 
@@ -126,8 +128,13 @@ pub fn document() -> Value {
             .pointer("/properties/data/description")
             .cloned();
         channels[name] = channel(name);
-        operations[format!("publish.{name}")] = json!({
-            "action": "send",
+        let (verb, action) = if name == GenesysConversationRouted::TYPE {
+            ("receive", "receive")
+        } else {
+            ("publish", "send")
+        };
+        operations[format!("{verb}.{name}")] = json!({
+            "action": action,
             "summary": summary,
             "channel": {"$ref": format!("#/channels/{name}")},
             "messages": [{"$ref": format!("#/channels/{name}/messages/{name}")}],

@@ -40,7 +40,7 @@ mod inbound;
 
 pub use conversations::{
     ConversationAssigned, ConversationClosed, ConversationOpened, ConversationReleased,
-    ConversationReopened, ConversationTransferred,
+    ConversationReopened, ConversationTransferred, GenesysConversationRouted,
 };
 pub use inbound::{
     ContactPreferenceChanged, IdentityChange, MessageDuplicateDetected, MessageEchoed,
@@ -180,6 +180,9 @@ event!(
         /// The wamid of the message that it answers.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reply_to: Option<String>,
+        /// The conversation of Genesys Cloud that it belongs to, as the sender says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        genesys_conversation_id: Option<String>,
     }
 );
 

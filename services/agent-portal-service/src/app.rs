@@ -27,7 +27,7 @@ use url::Url;
 use crate::{
     ROLE, SERVICE,
     config::Settings,
-    events::consumers::{self, EndSessions, KeepConversations},
+    events::consumers::{self, EndSessions, FollowGenesys, KeepConversations},
     jobs, routes,
     state::{AppState, WebSettings},
     usecases::{
@@ -451,6 +451,11 @@ impl Parts {
                 consumers::message_queue(),
                 MESSAGES_AT_ONCE,
                 KeepConversations(Intake::new(state.conversations.clone())),
+            )
+            .subscribe(
+                consumers::genesys_queue(),
+                1,
+                FollowGenesys(state.conversations.clone()),
             )
     }
 }

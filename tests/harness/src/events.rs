@@ -33,6 +33,17 @@ pub struct EventListener {
 impl EventListener {
     /// Catches events that match `binding` from now on; waits for the exchange.
     pub async fn start(isolation: &Isolation, binding: &str) -> Self {
+        Self::start_on(isolation.events_exchange(), binding).await
+    }
+
+    /// Catches what the queue of this name gives up from now on; waits for the exchange.
+    pub async fn of_dead_letters(isolation: &Isolation, queue: &str) -> Self {
+        let namespace = &isolation.rabbitmq_namespace;
+        let exchange = format!("{namespace}agent-portal.dead-letters");
+        Self::start_on(exchange, &format!("{namespace}{queue}")).await
+    }
+
+    async fn start_on(exchange: String, binding: &str) -> Self {
         let connection = connect().await;
         let channel = connection.create_channel().await.expect("a channel");
         let exclusive = QueueDeclareOptions {
@@ -45,7 +56,6 @@ impl EventListener {
             .expect("a queue")
             .name()
             .clone();
-        let exchange = isolation.events_exchange();
         eventually("the exchange", async || {
             // A failed bind closes its channel.
             let channel = connection.create_channel().await.ok()?;

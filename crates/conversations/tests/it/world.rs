@@ -120,6 +120,7 @@ fn message(from: Person, identity: &str, second: i64) -> Message {
         context_wamid: None,
         refers_to: None,
         sent_by: None,
+        genesys_conversation_id: None,
         occurred_at: at(second),
         window_expires_at: None,
     }

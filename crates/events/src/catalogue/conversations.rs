@@ -1,5 +1,6 @@
 //! Events about conversations: who holds them, whether they are open.
 
+use chrono::{DateTime, Utc};
 use portal_types::{ConversationId, TenantId, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -56,4 +57,29 @@ conversation_event!(
 conversation_event!(
     /// A closed conversation is open again.
     ConversationReopened = "conversation.reopened"
+);
+
+event!(
+    /// Where a conversation of Genesys Cloud stands in Genesys' routing, as a whole.
+    ///
+    /// The later one (`at`) counts, in whatever order they come. Published by the service that keeps Genesys and
+    /// the portal in step; agent-portal-service follows it. It always notes which conversation of
+    /// Genesys goes with which of the portal; it changes who holds that one where the organization
+    /// says that Genesys' routing is the master.
+    GenesysConversationRouted = "genesys.conversation.routed", subject genesys_conversation_id,
+    {
+        tenant_id: TenantId, genesys_conversation_id: String,
+        /// The portal's conversation; without it the one that this Genesys conversation is known to
+        /// go with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        conversation_id: Option<ConversationId>,
+        /// The Genesys user who has it; nobody while it waits in a queue.
+        genesys_user_id: Option<String>,
+        /// Whether it ended in Genesys: the portal's conversation is closed then.
+        #[serde(default)]
+        ended: bool,
+        /// When this was so, by Genesys' clock.
+        at: DateTime<Utc>,
+        reason: Option<String>,
+    }
 );

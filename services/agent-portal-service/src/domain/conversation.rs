@@ -117,7 +117,34 @@ mod tests {
             episode: 1,
             merged_into: None::<Uuid>,
             genesys_conversation_id: None,
+            genesys_named_at: None,
+            genesys_routed_at: None,
             version: 1,
+        }
+    }
+
+    #[test]
+    fn the_later_genesys_conversation_counts_in_whatever_order_they_are_told() {
+        let at = |second| chrono::DateTime::from_timestamp(second, 0).unwrap();
+        let told = [("b", at(1)), ("c", at(2)), ("a", at(2))];
+        for order in [
+            [0, 1, 2],
+            [0, 2, 1],
+            [1, 0, 2],
+            [1, 2, 0],
+            [2, 0, 1],
+            [2, 1, 0],
+        ] {
+            let mut row = row(None, true);
+            for index in order {
+                row.name_genesys(told[index].0, told[index].1);
+            }
+            assert_eq!(
+                row.genesys_conversation_id.as_deref(),
+                Some("c"),
+                "{order:?}"
+            );
+            assert!(!row.name_genesys("b", at(1)), "the same again is no news");
         }
     }
 

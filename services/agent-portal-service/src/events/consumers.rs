@@ -5,8 +5,9 @@ use portal_conversations::Fact;
 use portal_events::{
     Delivery, Envelope, EventContext, Handled, Handler,
     catalogue::{
-        EventData as _, MessageAccepted, MessageCanceled, MessageDelivered, MessageEchoed,
-        MessageFailed, MessageRead, MessageReceived, MessageSent, TenantDeleted, TenantSuspended,
+        EventData as _, GenesysConversationRouted, MessageAccepted, MessageCanceled,
+        MessageDelivered, MessageEchoed, MessageFailed, MessageRead, MessageReceived, MessageSent,
+        TenantDeleted, TenantSuspended,
     },
     topology::{EVENTS, QueueKind, QueueSpec},
 };
@@ -16,7 +17,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use crate::{
     domain::RevokeReason,
     usecases::{
-        conversations::{Event, Intake},
+        conversations::{Conversations, Event, GenesysError, Intake, Routed},
         sessions::Sessions,
     },
 };
@@ -49,6 +50,49 @@ pub(crate) fn message_queue() -> QueueSpec {
         name: "agent-portal-service.messages",
         kind: QueueKind::Durable,
         bindings: types.into_iter().map(|name| (EVENTS, name)).collect(),
+    }
+}
+
+/// What Genesys' routing says.
+pub(crate) fn genesys_queue() -> QueueSpec {
+    QueueSpec {
+        name: "agent-portal-service.genesys",
+        kind: QueueKind::Durable,
+        bindings: vec![(EVENTS, GenesysConversationRouted::TYPE)],
+    }
+}
+
+/// So long after its event a conversation may still come: messages come by another queue.
+const CONVERSATION_MAY_COME: chrono::Duration = chrono::Duration::seconds(30);
+
+/// Keeps conversations in step with Genesys.
+pub(crate) struct FollowGenesys(pub(crate) Conversations);
+
+#[async_trait]
+impl Handler for FollowGenesys {
+    async fn handle(&self, delivery: &Delivery) -> Handled {
+        let event = match Envelope::<GenesysConversationRouted>::parse(&delivery.body) {
+            Ok(event) => event,
+            Err(error) => return Handled::Reject(error.into()),
+        };
+        let may_come = self.0.clock.now() - event.time < CONVERSATION_MAY_COME;
+        let routed = Routed {
+            id: event.id,
+            tenant: event.tenantid,
+            data: event.data,
+            context: EventContext {
+                traceparent: event.traceparent,
+                request_id: event.requestid,
+            },
+        };
+        match self.0.follow_genesys(routed).await {
+            Ok(()) => Handled::Done,
+            Err(error @ GenesysError::UnknownConversation) if may_come => {
+                Handled::Retry(error.into())
+            }
+            Err(GenesysError::Db(error)) if error.is_transient() => Handled::Retry(error.into()),
+            Err(error) => Handled::Reject(error.into()),
+        }
     }
 }
 

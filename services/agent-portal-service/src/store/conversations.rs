@@ -58,6 +58,8 @@ pub(crate) struct ConversationFilter {
     pub(crate) held: Option<Held>,
     /// What their names, numbers or messages have.
     pub(crate) search: Option<Search>,
+    /// Those that go with this conversation of Genesys.
+    pub(crate) genesys_conversation_id: Option<String>,
     /// Those before this one, which was the last of a page.
     pub(crate) after: Option<(DateTime<Utc>, Uuid)>,
 }
@@ -140,6 +142,23 @@ pub(crate) fn find(
     }
 }
 
+/// The conversation that goes with one of Genesys Cloud.
+pub(crate) fn find_by_genesys(
+    tx: &mut Tx<'_>,
+    tenant: &TenantId,
+    genesys_conversation_id: &str,
+) -> Result<Option<ConversationId>, DbError> {
+    let id: Option<Uuid> = conversations::table
+        .filter(conversations::tenant_id.eq(tenant.as_str()))
+        .filter(conversations::merged_into.is_null())
+        .filter(conversations::genesys_conversation_id.eq(genesys_conversation_id))
+        .order(conversations::genesys_named_at.desc())
+        .select(conversations::conversation_id)
+        .first(tx.conn())
+        .optional()?;
+    Ok(id.map(ConversationId::from))
+}
+
 /// The conversations that this person may see, the latest first.
 ///
 /// Each state and holder has its own range of an index, already in order; the first rows of a few such
@@ -202,6 +221,9 @@ fn list_range(
     };
     if let Some(status) = status {
         query = query.filter(conversations::status.eq(status));
+    }
+    if let Some(genesys) = &filter.genesys_conversation_id {
+        query = query.filter(conversations::genesys_conversation_id.eq(genesys));
     }
     if let Some((at, id)) = filter.after {
         // The first part is where the range begins; an OR alone would read all before it.

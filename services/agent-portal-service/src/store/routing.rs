@@ -326,3 +326,18 @@ pub(crate) fn list_automatic_any_tenant(tx: &mut Tx<'_>) -> Result<Vec<TenantId>
         .map(|row| word(row, "conversation_settings.tenant_id"))
         .collect()
 }
+
+/// The person whom Genesys knows by this id.
+pub(crate) fn find_by_genesys(
+    tx: &mut Tx<'_>,
+    tenant: &TenantId,
+    genesys_user_id: &str,
+) -> Result<Option<UserId>, DbError> {
+    let id: Option<Uuid> = users::table
+        .filter(users::tenant_id.eq(tenant.as_str()))
+        .filter(users::genesys_user_id.eq(genesys_user_id))
+        .select(users::user_id)
+        .first(tx.conn())
+        .optional()?;
+    Ok(id.map(UserId::from))
+}

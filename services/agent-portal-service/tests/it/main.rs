@@ -15,6 +15,7 @@ mod conversation_list;
 mod conversations;
 mod directory;
 mod event_stream;
+mod genesys_routing;
 mod openapi;
 mod operations;
 mod people;

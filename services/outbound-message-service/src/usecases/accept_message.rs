@@ -352,6 +352,7 @@ impl Acceptor {
             content: self.content_in_events.then_some(content),
             phone_number_id: Some(message.phone_number_id.clone()),
             reply_to: message.reply_to.clone(),
+            genesys_conversation_id: draft.genesys_conversation_id,
         };
         let row = Row {
             event: outbox_event(SOURCE, &tenant, &context, now, &event)?,

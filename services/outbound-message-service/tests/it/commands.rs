@@ -19,7 +19,8 @@ async fn a_command_is_carried_out_once_however_often_it_comes() {
     let token = world.sisters.token("acme");
     let events = world.listen("message.accepted").await;
     let id = uuid::Uuid::now_v7();
-    let data = json!({"to": "+1234567000", "type": "text", "text": {"body": "Hello"}});
+    let data = json!({"to": "+1234567000", "type": "text", "text": {"body": "Hello"},
+        "genesys_conversation_id": "7b1c5d0e"});
     for _ in 0..2 {
         publish_command(
             &world.isolation,
@@ -32,6 +33,10 @@ async fn a_command_is_carried_out_once_however_often_it_comes() {
     assert_eq!(
         accepted.envelope["data"]["sent_by"],
         json!({"kind": "service", "id": "/systems/crm"})
+    );
+    assert_eq!(
+        accepted.envelope["data"]["genesys_conversation_id"],
+        "7b1c5d0e"
     );
     let message = accepted.envelope["data"]["message_id"].as_str().unwrap();
     world.reaches(&token, message, "read").await;

@@ -33,6 +33,8 @@ pub(crate) struct ListQuery {
     /// Words: each is part of the contact's name or number, in any usual spelling, or begins a word of
     /// a message; at most 100 characters
     q: Option<String>,
+    /// The conversation of Genesys Cloud that goes with it
+    genesys_conversation_id: Option<String>,
     /// 1 to 100, 50 when not given
     limit: Option<u32>,
     /// `next_cursor` of the page before
@@ -100,11 +102,13 @@ pub(crate) async fn list(
     let me = caller.user_id;
     let (status, assigned) = (query.status.as_deref(), query.assigned.as_deref());
     let q = query.q.as_deref();
-    let listed = Listed::new(&caller, "conversations", &[status, assigned, q]);
+    let genesys = query.genesys_conversation_id.as_deref();
+    let listed = Listed::new(&caller, "conversations", &[status, assigned, q, genesys]);
     let filter = ConversationFilter {
         status: status.and_then(|status| errors.check("status", known_status(status))),
         held: assigned.and_then(|word| errors.check("assigned", known_holder(word, me))),
         search: q.and_then(|typed| errors.check("q", known_search(typed))),
+        genesys_conversation_id: genesys.map(str::to_owned),
         after: query
             .cursor
             .and_then(|cursor| errors.check("cursor", listed.read(&cursor))),

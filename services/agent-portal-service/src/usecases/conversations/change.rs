@@ -202,7 +202,7 @@ impl Work {
                 (ConversationEvent::Assigned, people(Some(to), None))
             }
             Wish::Transfer(to) => {
-                row.transfer(tx, tenant, to, doing)?;
+                row.transfer(tx, tenant, to, HoldCause::Transferred, doing)?;
                 (ConversationEvent::Transferred, people(Some(to), former))
             }
             Wish::Close => {

@@ -2,6 +2,7 @@
 
 mod balance;
 mod change;
+mod genesys;
 mod intake;
 mod routing;
 mod show;
@@ -16,6 +17,7 @@ use portal_types::Clock;
 
 pub(crate) use balance::Asked;
 pub(crate) use change::{Request, release_all_of};
+pub(crate) use genesys::{GenesysError, Routed};
 pub(crate) use intake::{Event, Intake};
 pub(crate) use routing::RulesChange;
 pub(crate) use show::History;

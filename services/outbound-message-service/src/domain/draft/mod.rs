@@ -12,8 +12,8 @@ use utoipa::ToSchema;
 
 pub(crate) use request::{SendMessageRequest, SendTemplateRequest, SendTextRequest, read_content};
 
-/// Meta's ids of messages are shorter than this.
-const MAX_WAMID_CHARS: usize = 255;
+/// Meta's ids of messages are shorter than this, and so are Genesys' of conversations.
+const MAX_ID_CHARS: usize = 255;
 /// A message may be scheduled for so long.
 const MAX_DELAY: Duration = Duration::days(365);
 /// As long as Meta itself keeps trying (Cloud API, "Time-to-live").
@@ -24,6 +24,8 @@ pub(crate) struct Draft {
     pub(crate) to: Recipient,
     pub(crate) content: Content,
     pub(crate) reply_to: Option<String>,
+    /// The conversation of Genesys Cloud that it belongs to.
+    pub(crate) genesys_conversation_id: Option<String>,
     pub(crate) conversation_id: Option<ConversationId>,
     pub(crate) class: SendClass,
     /// Not before this time; at once if there is none.
@@ -82,6 +84,7 @@ pub(crate) enum SendClass {
 pub(super) struct Envelope {
     pub(super) to: String,
     pub(super) reply_to: Option<String>,
+    pub(super) genesys_conversation_id: Option<String>,
     pub(super) conversation_id: Option<ConversationId>,
     pub(super) class: SendClass,
     pub(super) send_at: Option<DateTime<Utc>>,
@@ -109,6 +112,16 @@ impl Envelope {
             );
         }
         if self
+            .genesys_conversation_id
+            .as_deref()
+            .is_some_and(|id| !is_foreign_id(id))
+        {
+            errors.add(
+                "genesys_conversation_id",
+                "must be the id of a conversation in Genesys Cloud: 1 to 255 characters without spaces",
+            );
+        }
+        if self
             .send_at
             .is_some_and(|at| at <= now || at > now + MAX_DELAY)
         {
@@ -128,6 +141,7 @@ impl Envelope {
                 to,
                 content,
                 reply_to: self.reply_to,
+                genesys_conversation_id: self.genesys_conversation_id,
                 conversation_id: self.conversation_id,
                 class: self.class,
                 send_at: self.send_at,
@@ -140,7 +154,12 @@ impl Envelope {
 
 /// Whether a text could be Meta's id of a message.
 pub(crate) fn is_wamid(text: &str) -> bool {
-    (1..=MAX_WAMID_CHARS).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic())
+    is_foreign_id(text)
+}
+
+/// Whether a text could be another system's id of something.
+fn is_foreign_id(text: &str) -> bool {
+    (1..=MAX_ID_CHARS).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic())
 }
 
 #[cfg(test)]

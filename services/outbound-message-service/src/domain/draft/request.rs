@@ -36,6 +36,11 @@ macro_rules! send_request {
             /// The conversation with the recipient, if the caller knows it.
             #[serde(default)]
             pub(crate) conversation_id: Option<ConversationId>,
+            /// The conversation of Genesys Cloud that the message belongs to: the conversation
+            /// with the recipient carries it from then on.
+            #[serde(default)]
+            #[schema(max_length = 255)]
+            pub(crate) genesys_conversation_id: Option<String>,
             /// `reply` unless given.
             #[serde(default)]
             pub(crate) class: SendClass,
@@ -53,6 +58,7 @@ macro_rules! send_request {
                 Envelope {
                     to: std::mem::take(&mut self.to),
                     reply_to: self.reply_to.take(),
+                    genesys_conversation_id: self.genesys_conversation_id.take(),
                     conversation_id: self.conversation_id,
                     class: self.class,
                     send_at: self.send_at,

@@ -53,8 +53,15 @@ fn limits_count_characters_and_not_bytes() {
 #[test]
 fn every_bad_field_is_named() {
     let bad = json!({"to": "12", "text": "", "reply_to": "a b", "send_at": "2026-11-25T11:59:59Z",
-        "ttl_seconds": 0});
-    let expected = ["to", "text", "reply_to", "send_at", "ttl_seconds"];
+        "ttl_seconds": 0, "genesys_conversation_id": ""});
+    let expected = [
+        "to",
+        "text",
+        "reply_to",
+        "genesys_conversation_id",
+        "send_at",
+        "ttl_seconds",
+    ];
     assert_eq!(text(bad).err().unwrap(), expected);
     let bad = json!({"to": "12", "type": "image", "image": {"id": 7}, "text": {}, "class": "slow"});
     assert_eq!(message(bad.clone()).err().unwrap(), ["class"]);
@@ -68,11 +75,12 @@ fn what_surrounds_the_content_is_kept() {
     let draft = message(json!({
         "to": "US.13491208655302741918", "type": "text", "text": {"body": "a"},
         "reply_to": "wamid.1", "class": "bulk", "send_at": "2026-11-26T12:00:00+01:00",
-        "ttl_seconds": 90
+        "ttl_seconds": 90, "genesys_conversation_id": "7b1c5d0e"
     }));
     let draft = draft.unwrap();
     assert_eq!(draft.to.as_str(), "US.13491208655302741918");
     assert_eq!(draft.reply_to.as_deref(), Some("wamid.1"));
+    assert_eq!(draft.genesys_conversation_id.as_deref(), Some("7b1c5d0e"));
     assert_eq!(draft.class, SendClass::Bulk);
     assert_eq!(draft.send_at, Some("2026-11-26T11:00:00Z".parse().unwrap()));
     assert_eq!(draft.time_to_live, Some(Duration::seconds(90)));

@@ -1,0 +1,1 @@
+ALTER TABLE conversations DROP COLUMN genesys_named_at;
