@@ -10,7 +10,7 @@ use portal_types::{ConversationId, TenantId};
 use uuid::Uuid;
 
 use crate::{
-    Entry, Evidence, Fact, Identity, Merged, Message, Person, ReopenAs, What, contacts,
+    Entry, Evidence, Fact, Identity, Merged, Message, Person, ReopenAs, What, contacts, erase,
     merge::{self, note},
     rebuild,
     rows::{self, ConversationRow, EntryRow, Place},
@@ -72,7 +72,14 @@ pub(crate) fn apply_in(
     now: DateTime<Utc>,
     mode: Mode,
 ) -> Result<Applied, DbError> {
+    // What was erased does not come back, however late it is told.
+    let all: Vec<Uuid> = facts.iter().map(|fact| fact.entry_id).collect();
+    let erased = erase::erased(tx, tenant, &all)?;
     let mut work = Work::sort(facts);
+    for id in erased {
+        work.messages.remove(&id);
+        work.reports.remove(&id);
+    }
     let ours = work.lock_ours(tx, tenant)?;
     let waiting = work.without_place(tx, tenant, &ours)?;
     let mut applied = Applied::default();

@@ -12,6 +12,7 @@
 mod apply;
 mod contacts;
 mod entry;
+mod erase;
 mod fact;
 mod hold;
 mod identity;
@@ -25,6 +26,7 @@ mod words;
 
 pub use apply::{Applied, Touched, apply};
 pub use entry::{Entry, Evidence, Status};
+pub use erase::{Counts, count_of, erase, export, identities_of};
 pub use fact::{Fact, Message, Person, Report, UnplacedFact, What};
 pub use hold::{Cause, Doing, End};
 pub use identity::Identity;

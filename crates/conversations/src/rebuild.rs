@@ -195,6 +195,7 @@ fn inbound_facts(
     let rows: Vec<Row> = inbound::table
         .filter(inbound::tenant_id.eq(tenant.as_str()))
         .filter(inbound::inbound_id.gt(after))
+        .filter(inbound::erased_at.is_null())
         .order(inbound::inbound_id)
         .limit(limit)
         .select(Row::as_select())
@@ -268,6 +269,7 @@ fn outbound_facts(
     let rows: Vec<Row> = messages::table
         .filter(messages::tenant_id.eq(tenant.as_str()))
         .filter(messages::message_id.gt(after))
+        .filter(messages::erased_at.is_null())
         .order(messages::message_id)
         .limit(limit)
         .select(Row::as_select())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use diesel::prelude::*;
+use diesel::{prelude::*, sql_types};
 use portal_db::{DbError, OverRows, Tx};
 use portal_db_schema::schema::{conversation_threads as threads, conversation_words as words};
 use portal_types::TenantId;
@@ -162,6 +162,33 @@ pub(crate) fn name_anew(
         }
     }
     insert(tx, &all)
+}
+
+/// Makes threads findable by what their messages still say, and by that alone.
+pub(crate) fn texts_anew(tx: &mut Tx<'_>, own: &[Uuid]) -> Result<(), DbError> {
+    #[derive(QueryableByName)]
+    struct Text {
+        #[diesel(sql_type = sql_types::Uuid)]
+        thread_id: Uuid,
+        #[diesel(sql_type = sql_types::Text)]
+        text: String,
+    }
+    diesel::sql_query(
+        "DELETE FROM conversation_words \
+         WHERE tenant_id = app_tenant_id() AND thread_id = ANY ($1) AND part = 'text'",
+    )
+    .bind::<sql_types::Array<sql_types::Uuid>, _>(own)
+    .execute(tx.conn())?;
+    let left: Vec<Text> = diesel::sql_query(
+        "SELECT thread_id, text FROM conversation_messages \
+         WHERE tenant_id = app_tenant_id() AND thread_id = ANY ($1) AND text IS NOT NULL",
+    )
+    .bind::<sql_types::Array<sql_types::Uuid>, _>(own)
+    .load(tx.conn())?;
+    insert(
+        tx,
+        &of_texts(left.iter().map(|row| (row.thread_id, &*row.text))),
+    )
 }
 
 #[cfg(test)]

@@ -298,6 +298,34 @@ diesel::table! {
 }
 
 diesel::table! {
+    erased_messages (tenant_id, entry_id) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        entry_id -> Uuid,
+        erased_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    erasures (tenant_id, erasure_id) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        erasure_id -> Uuid,
+        subject_hash -> Bytea,
+        #[max_length = 64]
+        hash_key -> Varchar,
+        identities -> Array<Nullable<Text>>,
+        requested_by -> Uuid,
+        requested_at -> Timestamptz,
+        sent_counts -> Nullable<Jsonb>,
+        sent_done_at -> Nullable<Timestamptz>,
+        kept_counts -> Nullable<Jsonb>,
+        completed_at -> Nullable<Timestamptz>,
+        receipt_hash -> Nullable<Bytea>,
+    }
+}
+
+diesel::table! {
     genesys_user_sessions (session_id) {
         session_id -> Uuid,
         #[max_length = 255]
@@ -401,6 +429,7 @@ diesel::table! {
         media_id -> Nullable<Varchar>,
         sent_at -> Timestamptz,
         received_at -> Timestamptz,
+        erased_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -591,6 +620,7 @@ diesel::table! {
         send_at -> Nullable<Timestamptz>,
         possible_duplicate -> Bool,
         discarded_at -> Nullable<Timestamptz>,
+        erased_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -998,6 +1028,8 @@ diesel::joinable!(conversation_threads -> tenants (tenant_id));
 diesel::joinable!(conversation_words -> tenants (tenant_id));
 diesel::joinable!(conversations -> tenants (tenant_id));
 diesel::joinable!(dead_letters -> tenants (tenant_id));
+diesel::joinable!(erased_messages -> tenants (tenant_id));
+diesel::joinable!(erasures -> tenants (tenant_id));
 diesel::joinable!(genesys_users -> tenants (tenant_id));
 diesel::joinable!(inbound_messages -> tenants (tenant_id));
 diesel::joinable!(live_events -> tenants (tenant_id));
@@ -1038,6 +1070,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     conversation_words,
     conversations,
     dead_letters,
+    erased_messages,
+    erasures,
     genesys_user_sessions,
     genesys_users,
     idempotency_keys,

@@ -32,6 +32,7 @@ use crate::{
     state::{AppState, WebSettings},
     usecases::{
         conversations::{Asked, Conversations, Intake},
+        erasures::Erasures,
         genesys_clients::GenesysClients,
         genesys_tokens::GenesysTokens,
         live_feed::{FeedLimits, LiveFeed},
@@ -72,6 +73,7 @@ pub struct App {
     user_sync: UserSync,
     live_feed: LiveFeed,
     conversations: Conversations,
+    erasures: Erasures,
     consumers: Consumers,
     shutdown: Shutdown,
     telemetry: Telemetry,
@@ -127,6 +129,7 @@ impl App {
             user_sync: state.user_sync,
             live_feed: state.live_feed,
             conversations: state.conversations,
+            erasures: state.erasures,
             backing: parts.backing,
             shutdown,
             telemetry,
@@ -157,6 +160,7 @@ impl App {
         let (keeper, consumers, sessions) = (self.keeper, self.consumers, self.sessions);
         let (user_sync, live_feed) = (self.user_sync, self.live_feed);
         let conversations = self.conversations;
+        let erasures = self.erasures;
         spawn_loop(&tasks, "workers", async move {
             if wait_for_schema(&backing.db, &stop).await {
                 spawn_loop(&inner, "signing-keys", keeper.run(stop.clone()));
@@ -185,6 +189,11 @@ impl App {
                     &inner,
                     "conversation-balance",
                     jobs::balance_conversations(conversations, stop.clone()),
+                );
+                spawn_loop(
+                    &inner,
+                    "erasures",
+                    jobs::erase_contacts(erasures, stop.clone()),
                 );
                 spawn_loop(
                     &inner,
@@ -321,6 +330,7 @@ impl Parts {
         let live_feed = self.live_feed(settings, shutdown);
         Ok(AppState {
             conversations: self.conversations(&sessions),
+            erasures: self.erasures(),
             organizations: Organizations {
                 db: self.backing.db.clone(),
                 tenants: self.tenants.clone(),
@@ -381,6 +391,14 @@ impl Parts {
             limits,
             shutdown.soft(),
         )
+    }
+
+    fn erasures(&self) -> Erasures {
+        Erasures {
+            db: self.backing.db.clone(),
+            clock: Arc::clone(&self.clock),
+            vault: Arc::clone(&self.backing.vault),
+        }
     }
 
     fn conversations(&self, sessions: &Sessions) -> Conversations {

@@ -8,6 +8,7 @@ use portal_service_kit::ApiError;
 
 use crate::usecases::{
     conversations::{ConversationError, Present},
+    erasures::ErasureError,
     live_feed::FeedError,
     people::PeopleError,
     profiles::ProfileError,
@@ -26,6 +27,19 @@ pub(crate) const WHATSAPP_NOT_CONFIGURED: &str = "WhatsApp not configured for yo
      Ask an administrator of your organization to connect WhatsApp in the admin dashboard.";
 pub(crate) const AGENT_SIGNUP_REMOVED: &str = "Agents no longer sign up for WhatsApp themselves: \
      an administrator configures WhatsApp for the whole organization in the admin dashboard.";
+
+impl From<ErasureError> for ApiError {
+    fn from(error: ErasureError) -> Self {
+        match error {
+            ErasureError::UnknownConversation => ConversationError::Unknown.into(),
+            ErasureError::Unknown => {
+                Self::not_found("ERASURE_NOT_FOUND", "There is no such erasure.")
+            }
+            ErasureError::Vault => Self::internal(anyhow::anyhow!("the contact cannot be hashed")),
+            ErasureError::Db(error) => ConversationError::Db(error).into(),
+        }
+    }
+}
 
 impl From<ConversationError> for ApiError {
     fn from(error: ConversationError) -> Self {

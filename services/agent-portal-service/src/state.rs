@@ -3,8 +3,9 @@
 use portal_auth::SigningKeys;
 
 use crate::usecases::{
-    conversations::Conversations, live_feed::LiveFeed, organization::Organizations, people::People,
-    profiles::Profiles, sessions::Sessions, sign_in::SignIn, sync::UserSync,
+    conversations::Conversations, erasures::Erasures, live_feed::LiveFeed,
+    organization::Organizations, people::People, profiles::Profiles, sessions::Sessions,
+    sign_in::SignIn, sync::UserSync,
 };
 
 /// Shared by the handlers of both ports.
@@ -16,6 +17,7 @@ pub(crate) struct AppState {
     pub(crate) organizations: Organizations,
     pub(crate) people: People,
     pub(crate) conversations: Conversations,
+    pub(crate) erasures: Erasures,
     pub(crate) user_sync: UserSync,
     pub(crate) live_feed: LiveFeed,
     pub(crate) signing_keys: SigningKeys,

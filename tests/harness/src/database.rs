@@ -85,6 +85,26 @@ impl TestDb {
         query_as(&self.superuser_url(), None, sql).expect("the query runs")
     }
 
+    /// The tables with a row that has `needle`, as text or as bytes of one, whatever the column; in
+    /// their order. For what must be nowhere.
+    pub fn tables_with(&self, needle: &str) -> Vec<String> {
+        use std::fmt::Write as _;
+        let hex = needle.bytes().fold(String::new(), |mut hex, byte| {
+            write!(hex, "{byte:02x}").expect("a text takes more");
+            hex
+        });
+        let tables = "SELECT relname FROM pg_class WHERE relkind = 'r' \
+             AND relnamespace = 'public'::regnamespace ORDER BY relname";
+        let mut tables = self.query(tables);
+        tables.retain(|table| {
+            let found = format!(
+                "SELECT count(*) FROM {table} x WHERE x::text ILIKE '%{needle}%' OR x::text LIKE '%{hex}%'"
+            );
+            self.query(&found) != ["0"]
+        });
+        tables
+    }
+
     /// Runs one query logged in as `role`, with `tenant` set for the transaction as services do.
     pub fn query_as(
         &self,

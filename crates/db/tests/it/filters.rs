@@ -47,6 +47,9 @@ INSERT INTO conversation_messages (tenant_id, entry_id, direction, status) VALUE
 INSERT INTO conversation_actions (action_id, tenant_id, conversation_id, action, episode, at)
     VALUES (gen_random_uuid(), '$t', '00000000-0000-7000-8000-00000000003$n', 'opened', 1, now());
 INSERT INTO conversation_settings (tenant_id) VALUES ('$t');
+INSERT INTO erasures (tenant_id, erasure_id, subject_hash, hash_key, identities, requested_by, requested_at)
+    VALUES ('$t', gen_random_uuid(), '\\x00', 'k', '{}', '00000000-0000-7000-8000-00000000002$n', now());
+INSERT INTO erased_messages (tenant_id, entry_id) VALUES ('$t', gen_random_uuid());
 INSERT INTO user_presence (tenant_id, user_id) VALUES ('$t', '00000000-0000-7000-8000-00000000002$n');
 INSERT INTO conversation_assignments (assignment_id, tenant_id, conversation_id, user_id)
     VALUES (gen_random_uuid(), '$t', '00000000-0000-7000-8000-00000000003$n', '00000000-0000-7000-8000-00000000002$n');

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Who publishes.
-const SOURCE: Source = Source {
+pub(crate) const SOURCE: Source = Source {
     role: ROLE,
     uri: "/services/agent-portal-service",
 };

@@ -6,11 +6,14 @@ use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::usecases::{
-    conversations::Conversations, live_feed::LiveFeed, sessions::Sessions, sync::UserSync,
+    conversations::Conversations, erasures::Erasures, live_feed::LiveFeed, sessions::Sessions,
+    sync::UserSync,
 };
 
 /// A lost revocation list is whole again after so long.
 const REPUBLISH: Duration = Duration::from_secs(3);
+/// Between two looks for contacts to be erased.
+const ERASE: Duration = Duration::from_secs(1);
 const SWEEP: Duration = Duration::from_secs(30);
 /// Between two looks for syncs that somebody left; who begins one wakes the worker.
 const LOOK_FOR_SYNCS: Duration = Duration::from_secs(5);
@@ -124,6 +127,25 @@ pub(crate) async fn sweep_live_events(feed: LiveFeed, stop: CancellationToken) {
             tracing::warn!(%error, "old live events cannot be forgotten");
         }
         wait(SWEEP, &stop).await;
+    }
+}
+
+/// Goes on with erasures of contacts.
+pub(crate) async fn erase_contacts(erasures: Erasures, stop: CancellationToken) {
+    let completed = opentelemetry::global::meter("agent-portal-service")
+        .u64_counter("erasures.completed")
+        .with_description("Contacts that were erased")
+        .build();
+    while !stop.is_cancelled() {
+        match erasures.go_on().await {
+            Ok(0) => {}
+            Ok(count) => {
+                tracing::info!(count, "contacts are erased");
+                completed.add(count as u64, &[]);
+            }
+            Err(error) => tracing::warn!(%error, "contacts cannot be erased for now"),
+        }
+        wait(ERASE, &stop).await;
     }
 }
 

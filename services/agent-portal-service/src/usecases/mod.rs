@@ -1,6 +1,7 @@
 //! What the service does, whatever the way in.
 
 pub(crate) mod conversations;
+pub(crate) mod erasures;
 pub(crate) mod genesys_clients;
 pub(crate) mod genesys_tokens;
 pub(crate) mod live_feed;

@@ -14,6 +14,7 @@ mod browser;
 mod conversation_list;
 mod conversations;
 mod directory;
+mod erasures;
 mod event_stream;
 mod genesys_routing;
 mod openapi;

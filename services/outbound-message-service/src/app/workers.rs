@@ -45,6 +45,11 @@ impl Workers {
             "dead letters",
             jobs::tidy_dead_letters(self.db.clone(), stop.clone()),
         );
+        spawn_loop(
+            tasks,
+            "erasures",
+            jobs::erase_contacts(self.db.clone(), stop.clone()),
+        );
         spawn_loop(tasks, "consumers", self.consumers.run(stop.clone()));
         spawn_loop(
             tasks,

@@ -18,6 +18,7 @@ use crate::{
     usecases::{
         check_numbers::NumberChecker,
         dead_letters::tidy_letters,
+        erasures,
         media::forget::forget_unused,
         sweep::Sweeper,
         webhooks::{Waiting, WebhookApplier},
@@ -28,6 +29,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 const INTAKE_INTERVAL: Duration = Duration::from_millis(500);
 const MEDIA_INTERVAL: Duration = Duration::from_mins(1);
 const CHECK_INTERVAL: Duration = Duration::from_secs(15);
+const ERASE_INTERVAL: Duration = Duration::from_secs(1);
 const TIDY_INTERVAL: Duration = Duration::from_secs(15);
 /// After a failure, so that a database that is away is not stormed.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -99,6 +101,24 @@ pub(crate) async fn tidy_dead_letters(db: Db, stop: CancellationToken) {
         }
         tokio::select! {
             () = tokio::time::sleep(TIDY_INTERVAL) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// Erases contacts until `stop`.
+pub(crate) async fn erase_contacts(db: Db, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match erasures::erase_contacts(&db).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "messages of contacts are erased"),
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "contacts cannot be erased for now"
+            ),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(ERASE_INTERVAL) => {}
             () = stop.cancelled() => {}
         }
     }

@@ -31,6 +31,7 @@ pub(crate) mod amendments;
 pub(crate) mod contacts;
 pub(crate) mod dead_letters;
 pub(crate) mod delivery;
+pub(crate) mod erasures;
 pub(crate) mod evidence;
 pub(crate) mod holds;
 pub(crate) mod idempotency;

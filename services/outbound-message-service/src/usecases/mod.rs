@@ -9,6 +9,7 @@ pub(crate) mod change_state;
 pub(crate) mod check_numbers;
 pub(crate) mod dead_letters;
 pub(crate) mod dispatch;
+pub(crate) mod erasures;
 pub(crate) mod get_message;
 pub(crate) mod hints;
 pub(crate) mod list_messages;

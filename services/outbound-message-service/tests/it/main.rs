@@ -22,6 +22,7 @@ mod crash;
 mod dead_letters;
 mod deliver;
 mod dispatch;
+mod erasures;
 mod evidence;
 mod inbound;
 mod mark_read;

@@ -269,6 +269,24 @@ pub(crate) const DOORS: &[Door] = &[
     (
         Portal,
         "get",
+        "/api/conversations/erasures/{erasure_id}",
+        ADMINS,
+    ),
+    (
+        Portal,
+        "get",
+        "/api/conversations/{conversation_id}/export",
+        ADMINS,
+    ),
+    (
+        Portal,
+        "post",
+        "/api/conversations/{conversation_id}/erase",
+        ADMINS,
+    ),
+    (
+        Portal,
+        "get",
         "/api/conversations/{conversation_id}",
         PEOPLE,
     ),

@@ -34,6 +34,7 @@ fn body(door: &Door) -> Option<Value> {
 fn foreign_id(world: &Installation, parameter: &str) -> String {
     let (column, table) = match parameter {
         "conversation_id" => ("conversation_id", "conversations"),
+        "erasure_id" => ("erasure_id", "erasures"),
         "session_id" => ("session_id", "genesys_user_sessions"),
         "user_id" => ("user_id", "genesys_users"),
         "run_id" => ("run_id", "user_sync_runs"),
@@ -80,6 +81,11 @@ async fn globex_has_one_of_each(world: &Installation) {
              components) \
          SELECT tenant_id, waba_id, 'of_globex_alone', 'en_US', '1', 'APPROVED', 'UTILITY', '[]' \
          FROM tenant_whatsapp_config WHERE tenant_id = 'globex_inc'",
+    );
+    world.db.execute(
+        "INSERT INTO erasures (tenant_id, erasure_id, subject_hash, hash_key, identities, requested_by, requested_at) \
+         SELECT tenant_id, gen_random_uuid(), '', 'k', '{+10000000000}', user_id, now() \
+         FROM genesys_users WHERE tenant_id = 'globex_inc' LIMIT 1",
     );
     world.db.execute(
         "INSERT INTO dead_letters (dead_letter_id, tenant_id, queue, routing_key, body, headers, error) \

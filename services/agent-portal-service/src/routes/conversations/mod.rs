@@ -2,9 +2,11 @@
 
 mod change;
 mod cursor;
+mod erase;
 mod look;
 
 pub(crate) use change::{assign, close, read, release, reopen, transfer};
+pub(crate) use erase::{erase_contact, export, show_erasure};
 pub(crate) use look::{history, list, messages, show};
 
 use chrono::{DateTime, Utc};
