@@ -17,6 +17,7 @@ mod fair;
 mod intake;
 mod memory;
 mod paced;
+mod rebuild;
 mod report;
 
 use std::{process::ExitCode, time::Duration};
@@ -48,6 +49,9 @@ async fn main() -> ExitCode {
     }
     if is_asked("intake") {
         reports.push(intake::run().await);
+    }
+    if is_asked("rebuild") {
+        reports.push(rebuild::run().await);
     }
     if is_asked("memory") {
         reports.push(memory::run().await);
