@@ -38,7 +38,7 @@ fn doors() -> Vec<(Method, String)> {
             })
         })
         .collect();
-    assert_eq!(doors.len(), 25, "{doors:?}");
+    assert_eq!(doors.len(), 34, "{doors:?}");
     doors
 }
 
