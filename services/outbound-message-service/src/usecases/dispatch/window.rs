@@ -7,7 +7,7 @@ use tokio::time::Instant;
 const SECOND: Duration = Duration::from_secs(1);
 /// An answer that came later than usual is taken to have been late on its way there by so much at
 /// most; the rest of a longer answer is Meta's own work.
-const LONGEST_DELAY: Duration = Duration::from_millis(25);
+const LONGEST_DELAY: Duration = Duration::from_millis(80);
 /// After so long the quickest answer is measured anew.
 const MEMORY: Duration = Duration::from_mins(1);
 
