@@ -32,6 +32,7 @@ BEGIN
         'message_acceptor',   -- writes accepted messages of several tenants
         'delivery_recorder',  -- records what Meta answered, for messages of all tenants
         'user_sync_scheduler', -- finds tenants whose people are to be synced
+        'live_feed_watcher',  -- finds tenants whose live events have no number yet
         'account_scheduler',  -- finds WhatsApp accounts whose templates or token are to be looked at
         'api_key_directory',  -- finds the tenant of an API key by its digest
         'audit_reader',       -- reads the audit log of all tenants, to verify it
@@ -46,7 +47,7 @@ $$;
 
 GRANT portal_relay TO tenant_service, agent_portal_service, outbound_message_service;
 GRANT tenant_directory, api_key_directory TO tenant_service;
-GRANT portal_identity, session_sweeper, user_sync_scheduler TO agent_portal_service;
+GRANT portal_identity, session_sweeper, user_sync_scheduler, live_feed_watcher TO agent_portal_service;
 GRANT webhook_router, delivery_sweeper, delivery_recorder, message_acceptor, account_scheduler TO outbound_message_service;
 -- portalctl logs in as the owner.
 GRANT audit_reader, vault_rotator, tenant_directory, webhook_router TO agent_portal_owner;
@@ -67,4 +68,4 @@ GRANT USAGE, CREATE ON SCHEMA public TO agent_portal_owner;
 GRANT USAGE ON SCHEMA public TO
     tenant_service, agent_portal_service, outbound_message_service,
     portal_relay, tenant_directory, portal_identity, session_sweeper, webhook_router, delivery_sweeper, delivery_recorder,
-    message_acceptor, user_sync_scheduler, account_scheduler, api_key_directory, audit_reader, vault_rotator;
+    message_acceptor, user_sync_scheduler, live_feed_watcher, account_scheduler, api_key_directory, audit_reader, vault_rotator;

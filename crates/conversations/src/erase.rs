@@ -201,7 +201,7 @@ pub fn erase(
         identities,
     )?;
     for (table, column) in [
-        ("live_events", "(x.data ->> 'conversation_id')::uuid"),
+        ("live_events", "x.conversation_id"),
         (
             "outbox_events",
             "(x.payload -> 'data' ->> 'conversation_id')::uuid",

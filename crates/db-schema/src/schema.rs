@@ -453,6 +453,20 @@ diesel::table! {
         type_ -> Varchar,
         data -> Jsonb,
         created_at -> Timestamptz,
+        sequence -> Nullable<Int8>,
+        numbered_at -> Nullable<Timestamptz>,
+        conversation_id -> Nullable<Uuid>,
+        lost_by -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    live_feeds (tenant_id) {
+        #[max_length = 255]
+        tenant_id -> Varchar,
+        last_sequence -> Int8,
+        last_numbered_at -> Timestamptz,
+        began_at -> Timestamptz,
     }
 }
 
@@ -1033,6 +1047,7 @@ diesel::joinable!(erasures -> tenants (tenant_id));
 diesel::joinable!(genesys_users -> tenants (tenant_id));
 diesel::joinable!(inbound_messages -> tenants (tenant_id));
 diesel::joinable!(live_events -> tenants (tenant_id));
+diesel::joinable!(live_feeds -> tenants (tenant_id));
 diesel::joinable!(media -> tenants (tenant_id));
 diesel::joinable!(media_links -> tenants (tenant_id));
 diesel::joinable!(message_templates -> tenants (tenant_id));
@@ -1078,6 +1093,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     inbound_messages,
     inbox_events,
     live_events,
+    live_feeds,
     media,
     media_chunks,
     media_links,

@@ -41,6 +41,8 @@ pub enum CrossTenantPath {
     DeliveryRecorder,
     /// Finds tenants whose people are to be synced (agent-portal-service).
     UserSyncScheduler,
+    /// Finds tenants whose live events have no number yet (agent-portal-service).
+    LiveFeedWatcher,
     /// Finds `WhatsApp` accounts whose templates or token are to be looked at
     /// (outbound-message-service).
     AccountScheduler,
@@ -60,6 +62,7 @@ impl CrossTenantPath {
             Self::MessageAcceptor => "message_acceptor",
             Self::DeliveryRecorder => "delivery_recorder",
             Self::UserSyncScheduler => "user_sync_scheduler",
+            Self::LiveFeedWatcher => "live_feed_watcher",
             Self::AccountScheduler => "account_scheduler",
             Self::ApiKeyDirectory => "api_key_directory",
         }

@@ -132,7 +132,7 @@ fn require_roles(conn: &mut PgConnection) -> anyhow::Result<()> {
         "SELECT string_agg(name, ', ') AS value FROM unnest(ARRAY['tenant_service', \
              'agent_portal_service', 'outbound_message_service', 'portal_relay', 'tenant_directory', \
              'portal_identity', 'session_sweeper', 'webhook_router', 'delivery_sweeper', 'delivery_recorder', 'message_acceptor', \
-             'user_sync_scheduler', 'account_scheduler', 'api_key_directory', 'audit_reader', 'vault_rotator']) name \
+             'user_sync_scheduler', 'live_feed_watcher', 'account_scheduler', 'api_key_directory', 'audit_reader', 'vault_rotator']) name \
          WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)",
     )
     .get_result::<OptionalText>(conn)?;

@@ -35,7 +35,7 @@ use crate::{
         erasures::Erasures,
         genesys_clients::GenesysClients,
         genesys_tokens::GenesysTokens,
-        live_feed::{FeedLimits, LiveFeed},
+        live_feed::{FeedRules, FeedWaker, LiveFeed},
         organization::Organizations,
         people::People,
         profiles::Profiles,
@@ -197,6 +197,11 @@ impl App {
                 );
                 spawn_loop(
                     &inner,
+                    "live-feed",
+                    jobs::watch_live_events(live_feed.clone()),
+                );
+                spawn_loop(
+                    &inner,
                     "live-event-sweep",
                     jobs::sweep_live_events(live_feed, stop.clone()),
                 );
@@ -327,9 +332,10 @@ impl Parts {
             waker: self.backing.waker.clone(),
         };
         let user_sync = self.user_sync(settings, clients, &sessions, &sign_in.rules);
-        let live_feed = self.live_feed(settings, shutdown);
+        let feed_waker = FeedWaker::default();
+        let live_feed = self.live_feed(settings, shutdown, feed_waker.clone());
         Ok(AppState {
-            conversations: self.conversations(&sessions),
+            conversations: self.conversations(&sessions, feed_waker),
             erasures: self.erasures(),
             organizations: Organizations {
                 db: self.backing.db.clone(),
@@ -380,15 +386,17 @@ impl Parts {
         }
     }
 
-    fn live_feed(&self, settings: &Settings, shutdown: &Shutdown) -> LiveFeed {
-        let limits = FeedLimits {
+    fn live_feed(&self, settings: &Settings, shutdown: &Shutdown, waker: FeedWaker) -> LiveFeed {
+        let rules = FeedRules {
             per_user: settings.events.streams_per_user,
             per_process: settings.events.streams,
+            kept: chrono::Duration::minutes(settings.events.kept_minutes.into()),
         };
         LiveFeed::new(
             self.backing.db.clone(),
             Arc::clone(&self.clock),
-            limits,
+            rules,
+            waker,
             shutdown.soft(),
         )
     }
@@ -401,12 +409,13 @@ impl Parts {
         }
     }
 
-    fn conversations(&self, sessions: &Sessions) -> Conversations {
+    fn conversations(&self, sessions: &Sessions, feed_waker: FeedWaker) -> Conversations {
         Conversations {
             db: self.backing.db.clone(),
             clock: Arc::clone(&self.clock),
             waker: self.backing.waker.clone(),
             asked: sessions.asked.clone(),
+            feed_waker,
         }
     }
 
@@ -501,6 +510,7 @@ fn web_settings(settings: &Settings, rules: &SignInRules) -> WebSettings {
         regions: regions
             .map(|(region, _)| region.name().to_owned())
             .collect(),
+        slow_reader: settings.events.patience(),
         session_seconds: rules.times.absolute.num_seconds(),
     }
 }

@@ -307,6 +307,17 @@ pub struct EventsSection {
     pub streams_per_user: usize,
     /// That this process carries.
     pub streams: usize,
+    /// How long events are kept for those who were away.
+    pub kept_minutes: u32,
+    /// How long a reader may take none before its stream is ended.
+    pub slow_reader_seconds: u64,
+}
+
+impl EventsSection {
+    /// How long a reader may take none before its stream is ended.
+    pub(crate) const fn patience(&self) -> Duration {
+        Duration::from_secs(self.slow_reader_seconds)
+    }
 }
 
 impl Validate for EventsSection {
@@ -318,6 +329,9 @@ impl Validate for EventsSection {
             let count = u64::try_from(count).unwrap_or(u64::MAX);
             problems.require_within(key, count, 1..=1_000_000);
         }
+        // The database keeps them for ten minutes in any case.
+        problems.require_within("kept_minutes", self.kept_minutes.into(), 10..=2_880);
+        problems.require_within("slow_reader_seconds", self.slow_reader_seconds, 1..=300);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
+use portal_auth::VerifyError;
 use portal_db::DbError;
 use portal_service_kit::ApiError;
 
@@ -164,6 +165,7 @@ impl From<FeedError> for ApiError {
                 "Too many event streams are open here; try again shortly.",
                 RETRY_AFTER,
             ),
+            FeedError::Unwelcome => VerifyError::Revoked.into(),
             FeedError::Db(cause) => from_db(cause),
         }
     }

@@ -35,6 +35,8 @@ pub(crate) struct WebSettings {
     pub(crate) api_origin: String,
     /// The regions that are offered, the default one first.
     pub(crate) regions: Vec<String>,
+    /// How long a reader of events may take none.
+    pub(crate) slow_reader: std::time::Duration,
     /// How long a session lives at the most, for the cookie that holds its token.
     pub(crate) session_seconds: i64,
 }

@@ -24,6 +24,7 @@ const DEFINERS: [&str; 1] = [
 /// The paths across tenants, and the operator's own login.
 const PATHS: &str = "'portal_relay', 'tenant_directory', 'portal_identity', 'session_sweeper', \
      'webhook_router', 'delivery_sweeper', 'delivery_recorder', 'user_sync_scheduler', 'api_key_directory', \
+     'live_feed_watcher', \
      'account_scheduler', 'message_acceptor', \
      'audit_reader', 'vault_rotator', 'agent_portal_owner'";
 

@@ -34,6 +34,7 @@ INSERT INTO genesys_user_sessions
     VALUES (gen_random_uuid(), '$t', '00000000-0000-7000-8000-00000000002$n', '\\x00', 'r', now(), now());
 INSERT INTO user_sync_runs (run_id, tenant_id, cause) VALUES (gen_random_uuid(), '$t', 'admin');
 INSERT INTO live_events (tenant_id, type, data) VALUES ('$t', 't', '{}');
+INSERT INTO live_feeds (tenant_id) VALUES ('$t');
 INSERT INTO contact_identities (tenant_id, identity, contact) VALUES ('$t', '+2', '+2'), ('$t', 'US.1', '+2');
 INSERT INTO contact_links (tenant_id, identity_a, identity_b, cause, linked_at)
     VALUES ('$t', '+2', 'US.1', 'seen_together', now());

@@ -14,7 +14,9 @@ mod user;
 pub(crate) use conversation::{Verdict, Wish, Worker};
 pub(crate) use genesys_token::{GenesysTokenState, TokenVerdict};
 pub(crate) use handoff::Handoff;
-pub(crate) use live_event::{Audience, EventId, LiveEvent};
+pub(crate) use live_event::{
+    Audience, EventId, LiveEvent, NewLiveEvent, PERSON_UPDATED, Place, Reset,
+};
 pub(crate) use refresh_token::RefreshToken;
 pub(crate) use routing::{
     Assignment, Candidate, ConversationRules, MAX_CAPACITY, OnAbsence, PRESENCE_LASTS, Presence,

@@ -120,7 +120,12 @@ pub(crate) async fn balance_conversations(conversations: Conversations, stop: Ca
     }
 }
 
-/// Forgets events that no browser asks for any more.
+/// Looks for events of the tenants whose people listen here.
+pub(crate) async fn watch_live_events(feed: LiveFeed) {
+    feed.watch().await;
+}
+
+/// Numbers events that nobody listened to, and forgets those that no browser asks for any more.
 pub(crate) async fn sweep_live_events(feed: LiveFeed, stop: CancellationToken) {
     while !stop.is_cancelled() {
         if let Err(error) = feed.sweep().await {

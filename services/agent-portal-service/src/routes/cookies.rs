@@ -96,6 +96,7 @@ mod tests {
             api_origin: "http://localhost:3000".to_owned(),
             regions: Vec::new(),
             session_seconds: 43_200,
+            slow_reader: std::time::Duration::from_secs(1),
         }
     }
 

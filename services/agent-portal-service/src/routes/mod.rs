@@ -59,6 +59,7 @@ fn api(config: &mut ServiceConfig<'_>) {
         .service(sessions::end_session)
         .service(profile::profile)
         .service(whatsapp::status)
+        .service(conversations::snapshot)
         .service(events::events)
         .service(organization::organization_profile)
         .service(organization::update_organization)

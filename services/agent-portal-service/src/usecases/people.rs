@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{Cause, conversations::release_all_of, live_feed, roles, sessions::Sessions};
 use crate::{
     ROLE,
-    domain::{Audience, DeactivatedBy, RevokeReason, User},
+    domain::{Audience, DeactivatedBy, NewLiveEvent, PERSON_UPDATED, RevokeReason, User},
     events::produced::{self, UserEvent},
     store::{
         people::{self, PeopleFilter},
@@ -215,11 +215,16 @@ impl Change {
     }
 }
 
-/// Tells the person's own browsers that they have another name or role.
-pub(super) fn tell_person(tx: &mut Tx<'_>, user: &User) -> Result<(), DbError> {
-    let data = json!({"role": user.role, "name": user.name});
-    let audience = Audience::User(user.user_id);
-    live_feed::append(tx, &user.tenant_id, audience, "user.updated", &data)
+/// Tells the person's own browsers that they have another name or role, or may not sign in any more:
+/// a stream ends with that event when it was opened with other rights.
+pub(crate) fn tell_person(tx: &mut Tx<'_>, user: &User) -> Result<(), DbError> {
+    let data = json!({"role": user.role, "name": user.name, "is_active": user.is_active});
+    let event = NewLiveEvent {
+        audience: Audience::User(user.user_id),
+        kind: PERSON_UPDATED,
+        data: &data,
+    };
+    live_feed::append(tx, &user.tenant_id, event)
 }
 
 /// Switches a person off and ends their sessions, in one transaction; what ended is to be told after
@@ -232,6 +237,11 @@ pub(super) fn switch_off(
     now: chrono::DateTime<chrono::Utc>,
 ) -> Result<Vec<EndedSession>, DbError> {
     people::deactivate(tx, user, by, now)?;
+    let gone = User {
+        is_active: false,
+        ..user.clone()
+    };
+    tell_person(tx, &gone)?;
     let (tenant, who) = (&user.tenant_id, user.user_id);
     release_all_of(tx, tenant, who, context, "user_deactivated", now)?;
     produced::append_user_event(tx, context, now, user, UserEvent::Deactivated)?;

@@ -124,7 +124,8 @@ async fn a_stream_goes_on_where_it_was_cut() {
     let text = stream.until("event: first").await;
     let last = text
         .lines()
-        .find_map(|line| line.strip_prefix("id: "))
+        .filter_map(|line| line.strip_prefix("id: "))
+        .next_back()
         .unwrap()
         .to_owned();
     drop(stream);

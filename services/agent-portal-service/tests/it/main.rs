@@ -17,6 +17,7 @@ mod directory;
 mod erasures;
 mod event_stream;
 mod genesys_routing;
+mod live_feed;
 mod openapi;
 mod operations;
 mod people;

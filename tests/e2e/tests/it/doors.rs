@@ -240,6 +240,7 @@ pub(crate) const DOORS: &[Door] = &[
         PEOPLE,
     ),
     (Portal, "get", "/api/agents/events", PEOPLE),
+    (Portal, "get", "/api/agents/events/snapshot", PEOPLE),
     (Portal, "get", "/api/agents/presence", PEOPLE),
     (Portal, "put", "/api/agents/presence", PEOPLE),
     (Portal, "get", "/api/agents/profile", PEOPLE),

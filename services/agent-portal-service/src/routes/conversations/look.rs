@@ -18,7 +18,7 @@ use super::{ConversationView, cursor::Listed, worker};
 use crate::{
     state::AppState,
     store::conversations::{ConversationFilter, Held, MessageRow},
-    usecases::conversations::History,
+    usecases::conversations::{self, History},
 };
 
 /// Which conversations to list.
@@ -48,6 +48,53 @@ pub(crate) struct ConversationListView {
     limit: u32,
     /// `null` on the last page
     next_cursor: Option<String>,
+}
+
+impl ConversationListView {
+    fn new(page: conversations::Page, limit: u32, listed: &Listed, caller: &Caller) -> Self {
+        let items = page.items.into_iter();
+        Self {
+            conversations: items
+                .map(|shown| ConversationView::new(shown, caller.user_id))
+                .collect(),
+            limit,
+            next_cursor: page.next.map(|place| listed.write(place)),
+        }
+    }
+}
+
+/// What a [`ListQuery`] asks for.
+struct AskedFor {
+    filter: ConversationFilter,
+    limit: u32,
+    listed: Listed,
+}
+
+impl ListQuery {
+    fn check(self, caller: &Caller) -> Result<AskedFor, ApiError> {
+        let mut errors = FieldErrors::new();
+        let me = caller.user_id;
+        let (status, assigned) = (self.status.as_deref(), self.assigned.as_deref());
+        let q = self.q.as_deref();
+        let genesys = self.genesys_conversation_id.as_deref();
+        let listed = Listed::new(caller, "conversations", &[status, assigned, q, genesys]);
+        let filter = ConversationFilter {
+            status: status.and_then(|status| errors.check("status", known_status(status))),
+            held: assigned.and_then(|word| errors.check("assigned", known_holder(word, me))),
+            search: q.and_then(|typed| errors.check("q", known_search(typed))),
+            genesys_conversation_id: genesys.map(str::to_owned),
+            after: self
+                .cursor
+                .and_then(|cursor| errors.check("cursor", listed.read(&cursor))),
+        };
+        let limit = Page::checked(self.limit, None, &mut errors).limit;
+        errors.into_result()?;
+        Ok(AskedFor {
+            filter,
+            limit,
+            listed,
+        })
+    }
 }
 
 /// Longest search, in characters.
@@ -98,34 +145,64 @@ pub(crate) async fn list(
     Guarded(caller, ValidQuery(query)): Guarded<Caller, ValidQuery<ListQuery>>,
     state: web::Data<AppState>,
 ) -> Result<web::Json<ConversationListView>, ApiError> {
-    let mut errors = FieldErrors::new();
-    let me = caller.user_id;
-    let (status, assigned) = (query.status.as_deref(), query.assigned.as_deref());
-    let q = query.q.as_deref();
-    let genesys = query.genesys_conversation_id.as_deref();
-    let listed = Listed::new(&caller, "conversations", &[status, assigned, q, genesys]);
-    let filter = ConversationFilter {
-        status: status.and_then(|status| errors.check("status", known_status(status))),
-        held: assigned.and_then(|word| errors.check("assigned", known_holder(word, me))),
-        search: q.and_then(|typed| errors.check("q", known_search(typed))),
-        genesys_conversation_id: genesys.map(str::to_owned),
-        after: query
-            .cursor
-            .and_then(|cursor| errors.check("cursor", listed.read(&cursor))),
-    };
-    let limit = Page::checked(query.limit, None, &mut errors).limit;
-    errors.into_result()?;
+    let asked = query.check(&caller)?;
     let page = state
         .conversations
-        .list(&caller.tenant_id, worker(&caller), filter, limit)
+        .list(
+            &caller.tenant_id,
+            worker(&caller),
+            asked.filter,
+            asked.limit,
+        )
         .await?;
-    let items = page.items.into_iter();
-    Ok(web::Json(ConversationListView {
-        conversations: items
-            .map(|shown| ConversationView::new(shown, me))
-            .collect(),
-        limit,
-        next_cursor: page.next.map(|place| listed.write(place)),
+    Ok(web::Json(ConversationListView::new(
+        page,
+        asked.limit,
+        &asked.listed,
+        &caller,
+    )))
+}
+
+/// Conversations, and where to listen from.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SnapshotView {
+    /// The number of the last event that the conversations show the effect of; later ones may be
+    /// among it, too, which their `version` tells
+    sequence: i64,
+    /// For `Last-Event-ID` of `GET /api/agents/events`
+    last_event_id: String,
+    #[serde(flatten)]
+    list: ConversationListView,
+}
+
+/// Lists conversations as `GET /api/conversations` does, with the place in the live feed to go on
+/// from. Further pages come from that list.
+#[utoipa::path(
+    operation_id = "take_snapshot",
+    tag = "events",
+    params(ListQuery),
+    responses(
+        (status = 200, description = "A page of conversations and a place", body = SnapshotView),
+        (status = 400, description = "`VALIDATION_FAILED`"),
+        (status = 401, description = "The token is missing, expired or revoked"),
+        (status = 503, description = "The conversations cannot be read just now"),
+    ),
+    security(("bearer" = []))
+)]
+#[get("/api/agents/events/snapshot")]
+pub(crate) async fn snapshot(
+    Guarded(caller, ValidQuery(query)): Guarded<Caller, ValidQuery<ListQuery>>,
+    state: web::Data<AppState>,
+) -> Result<web::Json<SnapshotView>, ApiError> {
+    let asked = query.check(&caller)?;
+    let snapshot = state
+        .conversations
+        .snapshot(&caller.tenant_id, caller.user_id, asked.filter, asked.limit)
+        .await?;
+    Ok(web::Json(SnapshotView {
+        sequence: snapshot.last.place.sequence,
+        last_event_id: snapshot.last.to_string(),
+        list: ConversationListView::new(snapshot.page, asked.limit, &asked.listed, &caller),
     }))
 }
 

@@ -7,7 +7,7 @@ mod look;
 
 pub(crate) use change::{assign, close, read, release, reopen, transfer};
 pub(crate) use erase::{erase_contact, export, show_erasure};
-pub(crate) use look::{history, list, messages, show};
+pub(crate) use look::{history, list, messages, show, snapshot};
 
 use chrono::{DateTime, Utc};
 use portal_auth::Caller;

@@ -55,6 +55,7 @@ impl Conversations {
             .await?;
         self.waker.wake();
         self.asked.ask(tenant);
+        self.feed_waker.wake();
         Ok(shown)
     }
 
@@ -68,7 +69,8 @@ impl Conversations {
         up_to: Option<Uuid>,
     ) -> Result<Shown, ConversationError> {
         let of = tenant.clone();
-        self.db
+        let shown = self
+            .db
             .write("conversations.read", tenant, move |tx| {
                 let row = lock_conversation(tx, &of, conversation)?;
                 let mut row = row
@@ -84,7 +86,9 @@ impl Conversations {
                 }
                 one_shown(tx, &of, row)
             })
-            .await
+            .await?;
+        self.feed_waker.wake();
+        Ok(shown)
     }
 }
 

@@ -149,6 +149,7 @@ impl Conversations {
         if is_awaited {
             self.asked.ask(tenant);
         }
+        self.feed_waker.wake();
         Ok(())
     }
 }

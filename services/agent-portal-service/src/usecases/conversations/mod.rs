@@ -20,9 +20,9 @@ pub(crate) use change::{Request, release_all_of};
 pub(crate) use genesys::{GenesysError, Routed};
 pub(crate) use intake::{Event, Intake};
 pub(crate) use routing::RulesChange;
-pub(crate) use show::History;
+pub(crate) use show::{History, Page};
 
-use crate::store::conversations::PersonRow;
+use crate::{store::conversations::PersonRow, usecases::live_feed::FeedWaker};
 
 /// Why a conversation was not shown or changed.
 #[derive(Debug, thiserror::Error)]
@@ -63,4 +63,5 @@ pub(crate) struct Conversations {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) waker: RelayWaker,
     pub(crate) asked: Asked,
+    pub(crate) feed_waker: FeedWaker,
 }

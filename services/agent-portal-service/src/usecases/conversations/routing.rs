@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{ConversationError, Conversations};
 use crate::{
     ROLE,
-    domain::{Assignment, Audience, ConversationRules, OnAbsence, Presence, Routing},
+    domain::{Assignment, Audience, ConversationRules, NewLiveEvent, OnAbsence, Presence, Routing},
     store::routing::{self as store, AtWork},
     usecases::{Cause, live_feed},
 };
@@ -45,12 +45,16 @@ fn one(
 
 /// Open browsers see who is there.
 fn tell(tx: &mut Tx<'_>, tenant: &TenantId, person: &AtWork) -> Result<(), DbError> {
-    let audience = Audience::UserOrAtLeast(person.user_id.into(), Role::Supervisor);
     let data = json!({
         "user_id": person.user_id, "presence": person.presence, "since": person.since,
         "capacity": person.capacity, "load": person.load,
     });
-    live_feed::append(tx, tenant, audience, "presence.changed", &data)
+    let event = NewLiveEvent {
+        audience: Audience::UserOrAtLeast(person.user_id.into(), Role::Supervisor),
+        kind: "presence.changed",
+        data: &data,
+    };
+    live_feed::append(tx, tenant, event)
 }
 
 impl Conversations {

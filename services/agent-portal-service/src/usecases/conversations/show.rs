@@ -2,15 +2,19 @@
 
 use chrono::{DateTime, Utc};
 use portal_conversations::ConversationRow;
-use portal_db::Tx;
-use portal_types::{ConversationId, TenantId};
+use portal_db::{DbError, Tx};
+use portal_types::{ConversationId, TenantId, UserId};
 use uuid::Uuid;
 
 use super::{ConversationError, Conversations};
 use crate::{
-    domain::Worker,
-    store::conversations::{
-        self as store, ActionRow, AssignmentRow, ConversationFilter, MessageRow, PersonRow, Shown,
+    domain::{EventId, Worker},
+    store::{
+        conversations::{
+            self as store, ActionRow, AssignmentRow, ConversationFilter, MessageRow, PersonRow,
+            Shown,
+        },
+        live_events, users,
     },
 };
 
@@ -51,6 +55,29 @@ fn visible(
         .ok_or(ConversationError::Unknown)
 }
 
+/// Conversations, and where to listen from.
+pub(crate) struct Snapshot {
+    pub(crate) last: EventId,
+    pub(crate) page: Page,
+}
+
+fn page(
+    tx: &mut Tx<'_>,
+    tenant: &TenantId,
+    worker: Worker,
+    filter: &ConversationFilter,
+    limit: u32,
+) -> Result<Page, DbError> {
+    // One more than asked for tells whether there is another page.
+    let mut rows = store::list(tx, tenant, worker, filter, i64::from(limit) + 1)?;
+    let has_more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let next = rows.last().filter(|_| has_more);
+    let next = next.map(|row| (row.last_activity_at, row.conversation_id.as_uuid()));
+    let items = store::show(tx, tenant, rows)?;
+    Ok(Page { items, next })
+}
+
 impl Conversations {
     /// The conversations that this person may see, the latest first.
     pub(crate) async fn list(
@@ -63,14 +90,39 @@ impl Conversations {
         let of = tenant.clone();
         self.db
             .read("conversations.list", tenant, move |tx| {
-                // One more than asked for tells whether there is another page.
-                let mut rows = store::list(tx, &of, worker, &filter, i64::from(limit) + 1)?;
-                let has_more = rows.len() > limit as usize;
-                rows.truncate(limit as usize);
-                let next = rows.last().filter(|_| has_more);
-                let next = next.map(|row| (row.last_activity_at, row.conversation_id.as_uuid()));
-                let items = store::show(tx, &of, rows)?;
-                Ok(Page { items, next })
+                Ok(page(tx, &of, worker, &filter, limit)?)
+            })
+            .await
+    }
+
+    /// As [`Self::list`], with the place in the live feed that it stands for: what comes after that
+    /// place is not in it, or is told once more.
+    pub(crate) async fn snapshot(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        filter: ConversationFilter,
+        limit: u32,
+    ) -> Result<Snapshot, ConversationError> {
+        let of = tenant.clone();
+        self.db
+            .write("conversations.number_events", tenant, move |tx| {
+                live_events::number_all(tx, &of)
+            })
+            .await?;
+        let of = tenant.clone();
+        self.db
+            .read("conversations.snapshot", tenant, move |tx| {
+                live_events::hold_still(tx)?;
+                let place = live_events::last_place(tx, &of)?;
+                let place = place.ok_or(DbError::NotFound)?;
+                let person = users::find_user(tx, &of, user)?;
+                let role = person.ok_or(ConversationError::UnknownPerson)?.role;
+                let worker = Worker { user, role };
+                Ok(Snapshot {
+                    last: EventId { place, role },
+                    page: page(tx, &of, worker, &filter, limit)?,
+                })
             })
             .await
     }

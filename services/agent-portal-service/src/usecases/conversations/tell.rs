@@ -9,7 +9,7 @@ use portal_types::{Role, TenantId, UserId};
 use serde_json::{Value, json};
 
 use crate::{
-    domain::Audience,
+    domain::{Audience, NewLiveEvent},
     events::produced::{self, ConversationEvent, ConversationPeople},
     store::conversations::{self as store, MessageRow},
     usecases::live_feed,
@@ -44,34 +44,43 @@ impl Change<'_> {
         data["change"] = self.event.name().into();
         data["by"] = json!(self.people.by);
         data["reason"] = json!(self.people.reason);
-        let holder = self.row.holder();
-        // Everybody saw it, or sees it now: nobody's list is to keep what went elsewhere.
-        if self.former.is_none() || holder.is_none() {
-            let all = Audience::AtLeast(Role::Agent);
-            return live_feed::append(tx, self.tenant, all, CHANGED, &data);
-        }
-        live_feed::append(tx, self.tenant, audience(self.row), CHANGED, &data)?;
-        match self.former.filter(|former| Some(*former) != holder) {
-            Some(former) if is_agent(tx, self.tenant, former)? => {
-                live_feed::append(tx, self.tenant, Audience::User(former), CHANGED, &data)
-            }
-            _ => Ok(()),
-        }
+        append(tx, self.tenant, self.row, CHANGED, &data)?;
+        // Nobody's list is to keep what went elsewhere.
+        let losers = match (self.former, self.row.holder()) {
+            (None, Some(holder)) => Audience::LostByOthers(holder),
+            (Some(former), Some(holder)) if former != holder => Audience::LostBy(former),
+            _ => return Ok(()),
+        };
+        let id = self.row.conversation_id;
+        let gone = NewLiveEvent {
+            audience: losers,
+            kind: "conversation.gone",
+            data: &json!({"conversation_id": id, "version": self.row.version}),
+        };
+        live_feed::append(tx, self.tenant, gone)
     }
 }
 
 const CHANGED: &str = "conversation.changed";
 
-/// A supervisor hears of everything anyway.
-fn is_agent(tx: &mut Tx<'_>, tenant: &TenantId, user: UserId) -> Result<bool, DbError> {
-    let people = store::find_people(tx, tenant, &[user.as_uuid()])?;
-    Ok(people
-        .iter()
-        .all(|person| person.role == Role::Agent.as_str()))
+/// Tells those who may see the conversation as it is now.
+fn append(
+    tx: &mut Tx<'_>,
+    tenant: &TenantId,
+    row: &ConversationRow,
+    kind: &str,
+    data: &Value,
+) -> Result<(), DbError> {
+    let event = NewLiveEvent {
+        audience: audience(row),
+        kind,
+        data,
+    };
+    live_feed::append(tx, tenant, event)
 }
 
 /// Who may see a conversation.
-pub(super) fn audience(row: &ConversationRow) -> Audience {
+fn audience(row: &ConversationRow) -> Audience {
     match row.holder() {
         None => Audience::AtLeast(Role::Agent),
         Some(holder) => Audience::UserOrAtLeast(holder, Role::Supervisor),
@@ -101,7 +110,7 @@ pub(super) fn tell_read(
 ) -> Result<(), DbError> {
     let mut data = summary(row);
     data["change"] = "read".into();
-    live_feed::append(tx, tenant, audience(row), CHANGED, &data)
+    append(tx, tenant, row, CHANGED, &data)
 }
 
 /// What events of messages changed.
@@ -114,7 +123,12 @@ pub(super) fn tell_applied(
 ) -> Result<(), DbError> {
     for Merged { from, into } in &applied.merged {
         let data = json!({"conversation_id": from, "merged_into": into, "change": "merged"});
-        live_feed::append(tx, tenant, Audience::AtLeast(Role::Agent), CHANGED, &data)?;
+        let event = NewLiveEvent {
+            audience: Audience::AtLeast(Role::Agent),
+            kind: CHANGED,
+            data: &data,
+        };
+        live_feed::append(tx, tenant, event)?;
     }
     for touched in &applied.conversations {
         let event = match (touched.is_new, touched.reopened) {
@@ -140,18 +154,17 @@ pub(super) fn tell_applied(
 }
 
 fn tell_messages(tx: &mut Tx<'_>, tenant: &TenantId, touched: &Touched) -> Result<(), DbError> {
-    let audience = audience(&touched.row);
     for message in store::find_messages(tx, tenant, &touched.arrived)? {
         let mut data = summary(&touched.row);
         data["message"] = message_json(message);
-        live_feed::append(tx, tenant, audience, "message.created", &data)?;
+        append(tx, tenant, &touched.row, "message.created", &data)?;
     }
     for message in store::find_messages(tx, tenant, &touched.moved)? {
         let data = json!({
             "conversation_id": touched.row.conversation_id, "message_id": message.entry_id,
             "status": message.status, "error": message.error,
         });
-        live_feed::append(tx, tenant, audience, "message.status", &data)?;
+        append(tx, tenant, &touched.row, "message.status", &data)?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::{
     domain::{GenesysPerson, ToldRole, User, merge},
     events::produced::{self, SessionRef, UserEvent},
     store::{sessions, users},
-    usecases::{Cause, genesys_tokens::SealedTokens, roles},
+    usecases::{Cause, genesys_tokens::SealedTokens, people::tell_person, roles},
 };
 
 /// The longest that the column takes.
@@ -46,6 +46,9 @@ impl SignIn {
             .write("sign_in.provision", &tenant_id, move |tx| {
                 let (user, events) = save_user(tx, &new, now)?;
                 let is_role_changed = events.contains(&UserEvent::RoleChanged);
+                if is_role_changed {
+                    tell_person(tx, &user)?;
+                }
                 let expires_at = now + times.absolute;
                 sessions::insert_session(
                     tx,

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{SyncError, UserSync, apply::Applied};
 use crate::{
     ROLE,
-    domain::{Audience, SyncRun, SyncStatus},
+    domain::{Audience, NewLiveEvent, SyncRun, SyncStatus},
     store::{people, sync_runs},
     usecases::live_feed,
 };
@@ -390,6 +390,10 @@ pub(super) fn tell_progress(tx: &mut portal_db::Tx<'_>, run: &SyncRun) -> Result
         "updated": counts.updated, "deactivated": counts.deactivated, "skipped": counts.skipped,
         "error_code": run.error_code,
     });
-    let audience = Audience::AtLeast(Role::Admin);
-    live_feed::append(tx, &run.tenant_id, audience, "user_sync.progress", &data)
+    let event = NewLiveEvent {
+        audience: Audience::AtLeast(Role::Admin),
+        kind: "user_sync.progress",
+        data: &data,
+    };
+    live_feed::append(tx, &run.tenant_id, event)
 }

@@ -1,0 +1,14 @@
+REVOKE SELECT (tenant_id, event_seq, sequence, numbered_at) ON live_events FROM session_sweeper;
+DROP POLICY sweeper_reads ON live_events;
+DROP POLICY sweeper ON live_events;
+CREATE POLICY sweeper ON live_events FOR DELETE TO session_sweeper USING (created_at < now() - interval '10 minutes');
+CREATE POLICY sweeper_reads ON live_events FOR SELECT TO session_sweeper USING (created_at < now() - interval '10 minutes');
+DROP POLICY live_feed_watcher ON live_events;
+REVOKE SELECT (tenant_id, sequence) ON live_events FROM live_feed_watcher;
+CREATE INDEX idx_live_events_age ON live_events (created_at);
+ALTER TABLE live_events DROP CONSTRAINT live_events_lost_by_check;
+ALTER TABLE live_events DROP COLUMN lost_by;
+ALTER TABLE live_events DROP COLUMN conversation_id;
+ALTER TABLE live_events DROP COLUMN numbered_at;
+ALTER TABLE live_events DROP COLUMN sequence;
+DROP TABLE live_feeds;
