@@ -127,7 +127,8 @@ run_benchmarks() {
   install_all
   cd "$REPO"
   say "building the benchmarks"
-  cargo build --locked --release --package outbound-message-service --package portal-sandbox
+  cargo build --locked --release --package outbound-message-service --package agent-portal-service \
+    --package portal-sandbox
   cargo bench --locked --package portal-bench --no-run
   # A commit that does not wait for the disk would measure nothing.
   TEST_PG_OPTIONS=(max_connections=400)

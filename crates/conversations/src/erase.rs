@@ -69,6 +69,54 @@ pub fn identities_of(
     Ok(all)
 }
 
+/// How much is erased of conversations that go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All but later messages.
+    Everything,
+    /// What is as old as the messages.
+    Aged,
+}
+
+/// The identities of contacts with messages that were written up to `before`, of at most so many
+/// contacts. Those who have something under way from then are left out.
+///
+/// # Errors
+/// When the database fails.
+pub fn aged_identities(
+    tx: &mut Tx<'_>,
+    before: DateTime<Utc>,
+    contacts: i64,
+) -> Result<Vec<String>, DbError> {
+    #[derive(QueryableByName)]
+    struct One {
+        #[diesel(sql_type = sql_types::Text)]
+        identity: String,
+    }
+    // Ids of messages are UUIDs of version 7, made when we got the message: none that is older than
+    // `before` has a larger one than this.
+    let millis = u128::try_from(before.timestamp_millis()).unwrap_or_default();
+    let first = Uuid::from_u128((millis + 1) << 80);
+    let found: Vec<One> = diesel::sql_query(
+        "WITH aged AS ( \
+             SELECT DISTINCT i.contact FROM conversation_messages m \
+             JOIN conversation_threads t ON t.tenant_id = m.tenant_id AND t.thread_id = m.thread_id \
+             JOIN contact_identities i ON i.tenant_id = t.tenant_id AND i.identity = t.identity \
+             WHERE m.tenant_id = app_tenant_id() AND m.entry_id < $1 AND m.occurred_at <= $2 \
+               AND NOT EXISTS (SELECT FROM conversation_messages u \
+                   WHERE u.tenant_id = m.tenant_id AND u.thread_id = m.thread_id AND u.entry_id < $1 \
+                     AND u.direction = 'outbound' AND u.status IN ('accepted', 'unknown')) \
+             LIMIT $3) \
+         SELECT o.identity FROM aged JOIN contact_identities o ON o.contact = aged.contact \
+         WHERE o.tenant_id = app_tenant_id() ORDER BY o.identity",
+    )
+    .bind::<sql_types::Uuid, _>(first)
+    .bind::<sql_types::Timestamptz, _>(before)
+    .bind::<sql_types::BigInt, _>(contacts)
+    .load(tx.conn())?;
+    Ok(found.into_iter().map(|one| one.identity).collect())
+}
+
 /// What [`erase`] would erase.
 ///
 /// # Errors
@@ -152,8 +200,8 @@ pub fn export(tx: &mut Tx<'_>, identities: &[String]) -> Result<Vec<Value>, DbEr
     Ok(lines)
 }
 
-/// Erases what was written up to `before`. Conversations with later messages keep those and nothing
-/// else; the others go, and with them what is known of the contact.
+/// Erases what was written up to `before`. Conversations with later messages keep those, and with
+/// [`Extent::Aged`] what was done later; the others go, and with them what is known of the contact.
 ///
 /// # Errors
 /// When the database fails; nothing is to be committed then.
@@ -162,6 +210,7 @@ pub fn erase(
     tenant: &TenantId,
     identities: &[String],
     before: DateTime<Utc>,
+    extent: Extent,
 ) -> Result<Counts, DbError> {
     // In the order in which all lock: identities, conversations.
     diesel::sql_query(
@@ -200,29 +249,7 @@ pub fn erase(
          WHERE m.tenant_id = app_tenant_id() AND t.identity = ANY ($1)",
         identities,
     )?;
-    for (table, column) in [
-        ("live_events", "x.conversation_id"),
-        (
-            "outbox_events",
-            "(x.payload -> 'data' ->> 'conversation_id')::uuid",
-        ),
-        ("conversation_actions", "x.conversation_id"),
-    ] {
-        let gone = diesel::sql_query(format!(
-            "DELETE FROM {table} x WHERE x.tenant_id = app_tenant_id() AND {column} = ANY ($1)"
-        ))
-        .bind::<Ids, _>(&all)
-        .execute(tx.conn())?;
-        note(&mut counts, table, gone);
-    }
-    let gone = diesel::sql_query(
-        "DELETE FROM conversation_assignments x WHERE x.tenant_id = app_tenant_id() \
-         AND x.conversation_id = ANY ($1) AND (x.status <> 'active' OR x.conversation_id <> ALL ($2))",
-    )
-    .bind::<Ids, _>(&all)
-    .bind::<Ids, _>(&kept)
-    .execute(tx.conn())?;
-    note(&mut counts, "conversation_assignments", gone);
+    erase_what_was_done(tx, &all, &kept, extent, before, &mut counts)?;
     forget(tx, &all, &kept, identities, &mut counts)?;
     let threads = ids(
         tx,
@@ -233,6 +260,54 @@ pub fn erase(
     words::texts_anew(tx, &threads)?;
     state::refresh(tx, tenant, &kept)?;
     Ok(counts)
+}
+
+/// What was done with conversations and told of them; of those that are kept, up to `before` or all.
+fn erase_what_was_done(
+    tx: &mut Tx<'_>,
+    all: &[Uuid],
+    kept: &[Uuid],
+    extent: Extent,
+    before: DateTime<Utc>,
+    counts: &mut Counts,
+) -> Result<(), DbError> {
+    let until = (extent == Extent::Aged).then_some(before);
+    for (table, id, when) in [
+        (
+            "live_events",
+            "x.conversation_id",
+            // An old message may have been told lately.
+            "($3 IS NULL OR x.created_at <= $3 OR \
+              coalesce(x.data #>> '{message,message_id}', x.data ->> 'message_id')::uuid IN \
+              (SELECT e.entry_id FROM erased_messages e WHERE e.tenant_id = app_tenant_id()))",
+        ),
+        (
+            "outbox_events",
+            "(x.payload -> 'data' ->> 'conversation_id')::uuid",
+            "($3 IS NULL OR x.created_at <= $3)",
+        ),
+        (
+            "conversation_actions",
+            "x.conversation_id",
+            "($3 IS NULL OR x.at <= $3)",
+        ),
+        (
+            "conversation_assignments",
+            "x.conversation_id",
+            "($3 IS NULL OR x.ended_at <= $3) AND x.status <> 'active'",
+        ),
+    ] {
+        let gone = diesel::sql_query(format!(
+            "DELETE FROM {table} x WHERE x.tenant_id = app_tenant_id() AND {id} = ANY ($1) \
+             AND ({id} <> ALL ($2) OR {when})"
+        ))
+        .bind::<Ids, _>(all)
+        .bind::<Ids, _>(kept)
+        .bind::<sql_types::Nullable<sql_types::Timestamptz>, _>(until)
+        .execute(tx.conn())?;
+        note(counts, table, gone);
+    }
+    Ok(())
 }
 
 /// Nothing is left of the contact.

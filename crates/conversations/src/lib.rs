@@ -26,7 +26,7 @@ mod words;
 
 pub use apply::{Applied, Touched, apply};
 pub use entry::{Entry, Evidence, Status};
-pub use erase::{Counts, count_of, erase, export, identities_of};
+pub use erase::{Counts, Extent, aged_identities, count_of, erase, export, identities_of};
 pub use fact::{Fact, Message, Person, Report, UnplacedFact, What};
 pub use hold::{Cause, Doing, End};
 pub use identity::Identity;

@@ -208,6 +208,8 @@ diesel::table! {
         routing -> Text,
         default_capacity -> Int4,
         on_absence -> Text,
+        retention_days -> Nullable<Int4>,
+        retained_on -> Nullable<Date>,
     }
 }
 
@@ -315,13 +317,14 @@ diesel::table! {
         #[max_length = 64]
         hash_key -> Varchar,
         identities -> Array<Nullable<Text>>,
-        requested_by -> Uuid,
+        requested_by -> Nullable<Uuid>,
         requested_at -> Timestamptz,
         sent_counts -> Nullable<Jsonb>,
         sent_done_at -> Nullable<Timestamptz>,
         kept_counts -> Nullable<Jsonb>,
         completed_at -> Nullable<Timestamptz>,
         receipt_hash -> Nullable<Bytea>,
+        reason -> Text,
     }
 }
 

@@ -12,11 +12,13 @@
 mod latency;
 mod load;
 mod pgbench;
+mod portal;
 mod process;
 mod world;
 
 pub use latency::Latencies;
 pub use load::{Load, Request, Round};
 pub use pgbench::PgBench;
+pub use portal::{Person, Portal};
 pub use process::Process;
 pub use world::{Running, Tenant, World};

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::process::Process;
 
-const VAULT_KEYS: &str = "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+pub(crate) const VAULT_KEYS: &str = "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// A tenant with one number.
 #[derive(Debug, Clone)]
@@ -44,7 +44,7 @@ pub struct World {
     environment: BTreeMap<String, String>,
 }
 
-/// outbound-message-service as it runs.
+/// A service as it runs.
 pub struct Running {
     /// The process.
     pub process: Process,
@@ -164,7 +164,6 @@ fn environment(
     sisters: &Sisters,
     sandbox_url: &str,
 ) -> BTreeMap<String, String> {
-    let many = "10000000";
     [
         ("DATABASE__URL", db.url(ServiceRole::Outbound).as_str()),
         ("RABBITMQ__URL", &amqp_url()),
@@ -185,18 +184,22 @@ fn environment(
         ("META__GRAPH_URL", sandbox_url),
         ("META__APP_SECRETS", portal_sandbox::seed::APP_SECRET),
         ("META__VERIFY_TOKEN", "verify-me"),
-        // They count, and refuse nobody.
-        ("LIMITS__PER_ADDRESS_PER_MINUTE", many),
-        ("LIMITS__PER_ADDRESS_BURST", many),
-        ("LIMITS__PER_CALLER_PER_MINUTE", many),
-        ("LIMITS__PER_TENANT_PER_MINUTE", many),
     ]
     .into_iter()
+    .chain(UNLIMITED)
     .map(|(key, value)| (format!("OUTBOUND__{key}"), value.to_owned()))
     .collect()
 }
 
-async fn wait_for(http: &reqwest::Client, url: &str) {
+/// Limits that count, and refuse nobody.
+pub(crate) const UNLIMITED: [(&str, &str); 4] = [
+    ("LIMITS__PER_ADDRESS_PER_MINUTE", "10000000"),
+    ("LIMITS__PER_ADDRESS_BURST", "10000000"),
+    ("LIMITS__PER_CALLER_PER_MINUTE", "10000000"),
+    ("LIMITS__PER_TENANT_PER_MINUTE", "10000000"),
+];
+
+pub(crate) async fn wait_for(http: &reqwest::Client, url: &str) {
     eventually(url, async || {
         let answer = http.get(url).send().await.ok()?;
         answer.status().is_success().then_some(())
@@ -204,13 +207,13 @@ async fn wait_for(http: &reqwest::Client, url: &str) {
     .await;
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let held = TcpListener::bind("127.0.0.1:0").expect("a free port");
     held.local_addr().expect("its number").port()
 }
 
 #[expect(clippy::disallowed_methods, reason = "a plain client, as callers have")]
-fn client() -> reqwest::Client {
+pub(crate) fn client() -> reqwest::Client {
     let builder = reqwest::Client::builder().timeout(Duration::from_secs(10));
     builder.build().expect("a client")
 }

@@ -65,6 +65,8 @@ pub(crate) struct ConversationRules {
     /// Of people without a capacity of their own.
     pub(crate) default_capacity: i32,
     pub(crate) on_absence: OnAbsence,
+    /// Messages that are older are erased.
+    pub(crate) retention_days: Option<i32>,
 }
 
 impl Default for ConversationRules {
@@ -75,6 +77,7 @@ impl Default for ConversationRules {
             routing: Routing::Portal,
             default_capacity: 5,
             on_absence: OnAbsence::ReturnUnanswered,
+            retention_days: None,
         }
     }
 }

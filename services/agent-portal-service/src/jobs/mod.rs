@@ -142,6 +142,9 @@ pub(crate) async fn erase_contacts(erasures: Erasures, stop: CancellationToken) 
         .with_description("Contacts that were erased")
         .build();
     while !stop.is_cancelled() {
+        if let Err(error) = erasures.retain().await {
+            tracing::warn!(%error, "messages that were kept long enough cannot be looked for");
+        }
         match erasures.go_on().await {
             Ok(0) => {}
             Ok(count) => {

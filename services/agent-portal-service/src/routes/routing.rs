@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use portal_auth::{AdminOfTenant, Caller, Guarded, SupervisorOfTenant};
 use portal_service_kit::{
     ApiError, FieldErrors,
-    http::{RequestId, ValidJson, ValidPath},
+    http::{Patch, RequestId, ValidJson, ValidPath},
 };
 use portal_types::UserId;
 use serde::{Deserialize, Serialize};
@@ -213,6 +213,9 @@ pub(crate) async fn set_capacity(
     Ok(web::Json(PresenceView::new(found.0, found.1)))
 }
 
+/// Longest time that messages are kept by a rule, in days.
+const MOST_DAYS: i32 = 3_650;
+
 /// How the organization wants its conversations kept and given.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ConversationRulesView {
@@ -228,6 +231,9 @@ pub(crate) struct ConversationRulesView {
     /// What becomes of the conversations of somebody who goes away, where assignment is automatic:
     /// `keep`, `return_unanswered` or `return_all`
     on_absence: &'static str,
+    /// Messages that are older than so many days are erased, and conversations with none left; `null`:
+    /// all are kept
+    retention_days: Option<i32>,
 }
 
 impl From<ConversationRules> for ConversationRulesView {
@@ -238,6 +244,7 @@ impl From<ConversationRules> for ConversationRulesView {
             routing: rules.routing.into(),
             default_capacity: rules.default_capacity,
             on_absence: rules.on_absence.into(),
+            retention_days: rules.retention_days,
         }
     }
 }
@@ -256,12 +263,24 @@ pub(crate) struct ChangeRulesRequest {
     default_capacity: Option<i32>,
     /// `keep`, `return_unanswered` or `return_all`
     on_absence: Option<String>,
+    /// 1 to 3650, or `null` to keep all messages. What was erased does not come back
+    #[serde(default)]
+    #[schema(value_type = Option<i32>)]
+    retention_days: Patch<i32>,
 }
 
 impl ChangeRulesRequest {
     fn check(self) -> Result<RulesChange, ApiError> {
         let mut errors = FieldErrors::new();
         check_capacity(&mut errors, "default_capacity", self.default_capacity);
+        if let Patch::Set(days) = self.retention_days
+            && !(1..=MOST_DAYS).contains(&days)
+        {
+            errors.add(
+                "retention_days",
+                "must be 1 to 3650, or null to keep all messages",
+            );
+        }
         let e = &mut errors;
         let change = RulesChange {
             reopen_as: self
@@ -278,6 +297,7 @@ impl ChangeRulesRequest {
                 let known = "keep, return_unanswered or return_all";
                 word(e, "on_absence", &given, known)
             }),
+            retention_days: self.retention_days,
         };
         errors.into_result()?;
         Ok(change)

@@ -1,9 +1,9 @@
 //! `erasures`.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use diesel::prelude::*;
 use portal_db::{DbError, Tx};
-use portal_db_schema::schema::erasures;
+use portal_db_schema::schema::{conversation_settings as settings, erasures};
 use portal_types::{TenantId, UserId};
 use serde_json::Value;
 use uuid::Uuid;
@@ -15,7 +15,8 @@ pub(crate) struct ErasureRow {
     pub(crate) erasure_id: Uuid,
     pub(crate) subject_hash: Vec<u8>,
     pub(crate) identities: Vec<Option<String>>,
-    pub(crate) requested_by: Uuid,
+    pub(crate) reason: String,
+    pub(crate) requested_by: Option<Uuid>,
     pub(crate) requested_at: DateTime<Utc>,
     pub(crate) sent_counts: Option<Value>,
     pub(crate) kept_counts: Option<Value>,
@@ -28,9 +29,21 @@ pub(crate) struct NewErasure<'a> {
     pub(crate) subject_hash: &'a [u8],
     pub(crate) hash_key: &'a str,
     pub(crate) identities: &'a [String],
-    pub(crate) by: UserId,
+    /// Nobody, where messages were kept for long enough.
+    pub(crate) by: Option<UserId>,
+    /// What was written up to here goes.
     pub(crate) at: DateTime<Utc>,
 }
+
+impl ErasureRow {
+    /// Whether messages go because they were kept for long enough.
+    pub(crate) fn is_of_age(&self) -> bool {
+        self.reason == RETENTION
+    }
+}
+
+const REQUEST: &str = "request";
+const RETENTION: &str = "retention";
 
 /// Begins an erasure; answers the one of this contact that is not over yet, if there is one.
 pub(crate) fn insert(
@@ -46,7 +59,8 @@ pub(crate) fn insert(
             erasures::subject_hash.eq(new.subject_hash),
             erasures::hash_key.eq(new.hash_key),
             erasures::identities.eq(new.identities),
-            erasures::requested_by.eq(new.by.as_uuid()),
+            erasures::reason.eq(new.by.map_or(RETENTION, |_| REQUEST)),
+            erasures::requested_by.eq(new.by.map(UserId::as_uuid)),
             erasures::requested_at.eq(new.at),
         ))
         .on_conflict_do_nothing()
@@ -128,4 +142,35 @@ pub(crate) fn due_any_tenant(
         .limit(limit)
         .select((erasures::tenant_id, erasures::erasure_id))
         .load(tx.conn())?)
+}
+
+/// Tenants whose old messages are still to be erased on this day, with how many days they keep them.
+pub(crate) fn list_retaining_any_tenant(
+    tx: &mut Tx<'_>,
+    today: NaiveDate,
+) -> Result<Vec<(String, Option<i32>)>, DbError> {
+    let is_due = settings::retained_on
+        .is_null()
+        .or(settings::retained_on.lt(today));
+    Ok(settings::table
+        .filter(settings::retention_days.is_not_null())
+        .filter(is_due)
+        .select((settings::tenant_id, settings::retention_days))
+        .load(tx.conn())?)
+}
+
+/// Notes that nothing older is left on this day.
+pub(crate) fn note_retained(
+    tx: &mut Tx<'_>,
+    tenant: &TenantId,
+    days: i32,
+    today: NaiveDate,
+) -> Result<(), DbError> {
+    // A limit that was changed meanwhile is to be looked at anew.
+    diesel::update(settings::table)
+        .filter(settings::tenant_id.eq(tenant.as_str()))
+        .filter(settings::retention_days.eq(days))
+        .set(settings::retained_on.eq(today))
+        .execute(tx.conn())?;
+    Ok(())
 }

@@ -29,7 +29,7 @@ fn word<T: std::str::FromStr>(word: &str, column: &str) -> Result<T, DbError> {
 
 /// How the tenant wants its conversations kept and given.
 pub(crate) fn rules(tx: &mut Tx<'_>, tenant: &TenantId) -> Result<ConversationRules, DbError> {
-    let row: Option<(String, String, String, i32, String)> = settings::table
+    let row: Option<(String, String, String, i32, String, Option<i32>)> = settings::table
         .filter(settings::tenant_id.eq(tenant.as_str()))
         .select((
             settings::reopen_as,
@@ -37,10 +37,12 @@ pub(crate) fn rules(tx: &mut Tx<'_>, tenant: &TenantId) -> Result<ConversationRu
             settings::routing,
             settings::default_capacity,
             settings::on_absence,
+            settings::retention_days,
         ))
         .first(tx.conn())
         .optional()?;
-    let Some((reopen_as, assignment, routing, default_capacity, on_absence)) = row else {
+    let Some((reopen_as, assignment, routing, default_capacity, on_absence, retention_days)) = row
+    else {
         return Ok(ConversationRules::default());
     };
     Ok(ConversationRules {
@@ -49,6 +51,7 @@ pub(crate) fn rules(tx: &mut Tx<'_>, tenant: &TenantId) -> Result<ConversationRu
         routing: word(&routing, "conversation_settings.routing")?,
         default_capacity,
         on_absence: word(&on_absence, "conversation_settings.on_absence")?,
+        retention_days,
     })
 }
 
@@ -64,6 +67,9 @@ pub(crate) fn save_rules(
         settings::routing.eq(<&str>::from(rules.routing)),
         settings::default_capacity.eq(rules.default_capacity),
         settings::on_absence.eq(<&str>::from(rules.on_absence)),
+        settings::retention_days.eq(rules.retention_days),
+        // Another limit finds others.
+        settings::retained_on.eq(None::<chrono::NaiveDate>),
         settings::updated_at.eq(diesel::dsl::now),
     );
     diesel::insert_into(settings::table)

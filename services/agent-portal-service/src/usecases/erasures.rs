@@ -4,9 +4,11 @@
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use portal_auth::{Caller, sha256};
-use portal_conversations::{Counts, count_of, erase, export, identities_of};
+use portal_conversations::{
+    Counts, Extent, aged_identities, count_of, erase, export, identities_of,
+};
 use portal_db::{CrossTenantPath, Db, DbError, Scope, Tx, audit};
 use portal_types::{Clock, ConversationId, TenantId};
 use portal_vault::Vault;
@@ -23,6 +25,8 @@ use crate::{
 const SETTLE: chrono::Duration = chrono::Duration::seconds(2);
 /// Erasures of one look.
 const AT_ONCE: i64 = 16;
+/// Contacts whose old messages are erased at once.
+const CONTACTS: i64 = 100;
 const LABEL: &str = "erasure receipts";
 
 /// Why a contact was not exported or erased.
@@ -62,7 +66,7 @@ impl Erasures {
                 let details = json!({"lines": lines.len()});
                 note(
                     tx,
-                    by,
+                    audit::Actor::User(by),
                     "contact.export",
                     id.to_string(),
                     details,
@@ -105,7 +109,7 @@ impl Erasures {
                     subject_hash: &subject_hash(&vault, hash_key, &of, &identities)?,
                     hash_key,
                     identities: &identities,
-                    by,
+                    by: Some(by),
                     at,
                 };
                 let (row, is_new) = store::insert(tx, &of, &new)?;
@@ -113,7 +117,7 @@ impl Erasures {
                     let target = row.erasure_id.to_string();
                     note(
                         tx,
-                        by.to_string(),
+                        audit::Actor::User(by.to_string()),
                         "contact.erase",
                         target,
                         json!({}),
@@ -159,6 +163,57 @@ impl Erasures {
         Ok(done)
     }
 
+    /// Begins to erase messages that tenants keep no longer: of some contacts at a time, one after the
+    /// other.
+    pub(crate) async fn retain(&self) -> Result<(), DbError> {
+        let today = self.clock.now().date_naive();
+        let path = Scope::CrossTenant(CrossTenantPath::SessionSweeper);
+        let due = self
+            .db
+            .read("contacts.due_retention", path, move |tx| {
+                store::list_retaining_any_tenant(tx, today)
+            })
+            .await?;
+        for (tenant, days) in due {
+            if let (Ok(tenant), Some(days)) = (TenantId::parse(&tenant), days) {
+                self.begin_retention(&tenant, days, today).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn begin_retention(
+        &self,
+        tenant: &TenantId,
+        days: i32,
+        today: NaiveDate,
+    ) -> Result<(), DbError> {
+        // Whole days, so that a conversation is not looked at anew with each message that grows old.
+        let before =
+            today.and_time(chrono::NaiveTime::MIN).and_utc() - chrono::Duration::days(days.into());
+        let (of, vault) = (tenant.clone(), Arc::clone(&self.vault));
+        self.db
+            .write("contacts.begin_retention", tenant, move |tx| {
+                let identities = aged_identities(tx, before, CONTACTS)?;
+                if identities.is_empty() {
+                    return store::note_retained(tx, &of, days, today);
+                }
+                let hash_key = vault.active_key_id();
+                // The same for all of a tenant's: there is one at a time.
+                let hash = subject_hash(&vault, hash_key, &of, &[])
+                    .map_err(|_secret| DbError::Corrupt("erasures.hash_key".to_owned()))?;
+                let new = NewErasure {
+                    subject_hash: &hash,
+                    hash_key,
+                    identities: &identities,
+                    by: None,
+                    at: before,
+                };
+                store::insert(tx, &of, &new).map(drop)
+            })
+            .await
+    }
+
     async fn complete(&self, tenant: &TenantId, id: Uuid) -> Result<bool, DbError> {
         let (of, now) = (tenant.clone(), self.clock.now());
         self.db
@@ -167,13 +222,24 @@ impl Erasures {
                     return Ok(false);
                 };
                 let identities: Vec<String> = row.identities.iter().flatten().cloned().collect();
-                let counts = json!(erase(tx, &of, &identities, row.requested_at)?);
+                let extent = if row.is_of_age() {
+                    Extent::Aged
+                } else {
+                    Extent::Everything
+                };
+                let counts = json!(erase(tx, &of, &identities, row.requested_at, extent)?);
                 let sent = row.sent_counts.clone().unwrap_or_default();
                 let hash = receipt_hash(&row, &sent, &counts, now);
                 store::complete(tx, &of, id, &counts, now, &hash)?;
                 let details = json!({"messages": sent, "conversations": counts});
-                let by = row.requested_by.to_string();
-                note(tx, by, "contact.erased", id.to_string(), details, None)?;
+                let (by, action) = match row.requested_by {
+                    Some(by) => (audit::Actor::User(by.to_string()), "contact.erased"),
+                    None => (
+                        audit::Actor::Service(SOURCE.role.to_owned()),
+                        "messages.retention",
+                    ),
+                };
+                note(tx, by, action, id.to_string(), details, None)?;
                 Ok(true)
             })
             .await
@@ -224,7 +290,7 @@ fn receipt_hash(row: &ErasureRow, sent: &Value, counts: &Value, at: DateTime<Utc
 
 fn note(
     tx: &mut Tx<'_>,
-    by: String,
+    actor: audit::Actor,
     action: &'static str,
     target: String,
     details: Value,
@@ -232,7 +298,7 @@ fn note(
 ) -> Result<(), DbError> {
     let entry = audit::AuditEntry {
         service: SOURCE.role,
-        actor: audit::Actor::User(by),
+        actor,
         action,
         target: Some(target),
         outcome: audit::Outcome::Succeeded,

@@ -18,6 +18,8 @@ pub(crate) type Counts = BTreeMap<&'static str, usize>;
 pub(crate) struct Due {
     pub(crate) identities: Vec<String>,
     pub(crate) before: DateTime<Utc>,
+    /// Messages go because they were kept for long enough, and not the contact.
+    pub(crate) is_of_age: bool,
 }
 
 /// Erasures of all tenants whose messages are still here.
@@ -36,18 +38,23 @@ pub(crate) fn lock_due(
     tenant: &TenantId,
     id: Uuid,
 ) -> Result<Option<Due>, DbError> {
-    let found: Option<(Vec<Option<String>>, DateTime<Utc>)> = erasures::table
+    let found: Option<(Vec<Option<String>>, DateTime<Utc>, String)> = erasures::table
         .filter(erasures::tenant_id.eq(tenant.as_str()))
         .filter(erasures::erasure_id.eq(id))
         .filter(erasures::sent_done_at.is_null())
         .for_no_key_update()
         .skip_locked()
-        .select((erasures::identities, erasures::requested_at))
+        .select((
+            erasures::identities,
+            erasures::requested_at,
+            erasures::reason,
+        ))
         .first(tx.conn())
         .optional()?;
-    Ok(found.map(|(identities, before)| Due {
+    Ok(found.map(|(identities, before, reason)| Due {
         identities: identities.into_iter().flatten().collect(),
         before,
+        is_of_age: reason == "retention",
     }))
 }
 
@@ -193,6 +200,10 @@ pub(crate) fn erase(tx: &mut Tx<'_>, due: &Due) -> Result<Counts, DbError> {
         ("unmatched_statuses", &*statuses),
     ];
     for (table, sql) in first.into_iter().chain(STEPS.iter().copied()) {
+        // Who wanted no marketing years ago wants none today.
+        if due.is_of_age && table == "contact_preferences" {
+            continue;
+        }
         let done = diesel::sql_query(sql)
             .bind::<sql_types::Array<sql_types::Text>, _>(&due.identities)
             .bind::<sql_types::Timestamptz, _>(due.before)

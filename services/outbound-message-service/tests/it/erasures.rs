@@ -84,3 +84,49 @@ async fn a_contact_that_is_erased_is_in_no_table_and_repetitions_bring_nothing_b
     let (_, shown) = world.get(&token, &sent).await;
     assert_eq!(shown["to"], "erased");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_were_kept_long_enough_go_and_later_ones_and_a_contacts_choice_stay() {
+    let world = World::start().await;
+    let token = world.sisters.token("acme");
+    let number = SHEENA.wa_id.expect("a number");
+    let old = world.send(&token, &format!("+{number}")).await;
+    let recent = world.send(&token, &format!("+{number}")).await;
+    for message in [&old, &recent] {
+        eventually("the message to be sent", async || {
+            let (_, found) = world.get(&token, message).await;
+            let status = found["status"].as_str()?.to_owned();
+            ["sent", "delivered", "read"]
+                .contains(&&*status)
+                .then_some(())
+        })
+        .await;
+    }
+    world.db.execute(&format!(
+        "UPDATE messages SET accepted_at = now() - interval '10 days' WHERE message_id = '{old}'; \
+         INSERT INTO contact_preferences (tenant_id, contact, category, value, changed_at) \
+         VALUES ('acme', '+{number}', 'marketing_messages', 'stop', now() - interval '10 days'); \
+         INSERT INTO erasures (tenant_id, erasure_id, subject_hash, hash_key, identities, reason, requested_at) \
+         VALUES ('acme', gen_random_uuid(), '\\x00', 'k', '{{+{number}}}', 'retention', \
+             now() - interval '7 days')"
+    ));
+    eventually("the old message to be erased", async || {
+        let open = world
+            .db
+            .query("SELECT count(*) FROM erasures WHERE sent_done_at IS NULL");
+        (open == ["0"]).then_some(())
+    })
+    .await;
+    let of = |message: &str| {
+        let row = world.db.query(&format!(
+            "SELECT recipient || ' ' || (content = '{{}}') FROM messages WHERE message_id = '{message}'"
+        ));
+        row.concat()
+    };
+    assert_eq!(of(&old), "erased true");
+    assert_eq!(of(&recent), format!("+{number} false"));
+    assert_eq!(
+        world.db.query("SELECT contact FROM contact_preferences"),
+        [format!("+{number}")]
+    );
+}

@@ -15,6 +15,8 @@ mod accept;
 mod drain;
 mod fair;
 mod intake;
+mod list;
+mod live;
 mod memory;
 mod paced;
 mod rebuild;
@@ -49,6 +51,12 @@ async fn main() -> ExitCode {
     }
     if is_asked("intake") {
         reports.push(intake::run().await);
+    }
+    if is_asked("list") {
+        reports.push(list::run().await);
+    }
+    if is_asked("live") {
+        reports.push(live::run().await);
     }
     if is_asked("rebuild") {
         reports.push(rebuild::run().await);

@@ -69,7 +69,7 @@ impl From<ErasureRow> for ErasureView {
                 "pending"
             },
             contact_hash: Some(hex(&row.subject_hash)),
-            requested_by: Some(row.requested_by),
+            requested_by: row.requested_by,
             requested_at: Some(row.requested_at),
             completed_at: row.completed_at,
             counts,

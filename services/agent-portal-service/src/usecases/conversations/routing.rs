@@ -1,6 +1,7 @@
 //! What conversations are given by: people's presence and capacity, the tenant's rules.
 
 use portal_db::{DbError, Tx, audit};
+use portal_service_kit::http::Patch;
 use portal_types::{Role, TenantId, UserId};
 use serde_json::json;
 
@@ -20,6 +21,7 @@ pub(crate) struct RulesChange {
     pub(crate) routing: Option<Routing>,
     pub(crate) default_capacity: Option<i32>,
     pub(crate) on_absence: Option<OnAbsence>,
+    pub(crate) retention_days: Patch<i32>,
 }
 
 impl RulesChange {
@@ -30,6 +32,11 @@ impl RulesChange {
             routing: self.routing.unwrap_or(rules.routing),
             default_capacity: self.default_capacity.unwrap_or(rules.default_capacity),
             on_absence: self.on_absence.unwrap_or(rules.on_absence),
+            retention_days: match self.retention_days {
+                Patch::Keep => rules.retention_days,
+                Patch::Clear => None,
+                Patch::Set(days) => Some(days),
+            },
         }
     }
 }
@@ -103,6 +110,7 @@ impl Conversations {
                         "routing": <&str>::from(rules.routing),
                         "default_capacity": rules.default_capacity,
                         "on_absence": <&str>::from(rules.on_absence),
+                        "retention_days": rules.retention_days,
                     }),
                     request_id,
                 };
