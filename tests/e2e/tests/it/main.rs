@@ -10,6 +10,7 @@
 )]
 
 mod canaries;
+mod conversations;
 mod doors;
 mod foreign_ids;
 mod main_job;

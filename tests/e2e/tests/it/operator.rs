@@ -8,7 +8,7 @@ use portal_test_harness::ServiceRole;
 use reqwest::StatusCode;
 
 /// The command line as it is installed: beside the tests' own binaries, and built if need be.
-fn portalctl() -> PathBuf {
+pub(crate) fn portalctl() -> PathBuf {
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--package", "portalctl"])
         .status()
