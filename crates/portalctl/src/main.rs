@@ -15,6 +15,7 @@ mod connection;
 mod conversations;
 mod db;
 mod dead_letters;
+mod import;
 mod message;
 mod operator;
 mod signing_keys;
@@ -69,6 +70,9 @@ enum Command {
     /// Tenants, and which Genesys organization is theirs.
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
+    /// Lists that are brought in from outside.
+    #[command(subcommand)]
+    Import(import::ImportCommand),
     /// People of a tenant.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -126,6 +130,7 @@ fn run(cli: &Cli) -> anyhow::Result<Answer> {
         Command::Admin(command) => admin::run(command, &url, &cli.vault),
         Command::Audit(command) => audit::run(command, &url),
         Command::Tenant(command) => tenant::run(command, &url),
+        Command::Import(command) => import::run(command, &url),
         Command::User(command) => user::run(command, &url),
         Command::Message(command) => message::run(command, &url),
         Command::DeadLetters(command) => dead_letters::run(command, &url),

@@ -28,6 +28,7 @@ pub(crate) enum TenantCommand {
     /// Shows a tenant.
     Show(Which),
     /// Gives a tenant its Genesys organization: from then on its people sign in to this tenant.
+    #[command(visible_alias = "set-org")]
     MapOrg(MapOrg),
     /// Says in which Genesys region a tenant's organization lies.
     SetRegion(SetRegion),

@@ -128,8 +128,26 @@ impl Work {
         changing: &Changing,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T, Refusal> + Send + 'static,
     ) -> anyhow::Result<T> {
+        self.write(tenant, changing, work)
+    }
+
+    /// As [`Work::change`], for several tenants in turns (`Tx::for_tenant`).
+    pub(crate) fn change_many<T: Send + 'static>(
+        &self,
+        changing: &Changing,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, Refusal> + Send + 'static,
+    ) -> anyhow::Result<T> {
+        self.write(Scope::Service, changing, work)
+    }
+
+    fn write<T: Send + 'static>(
+        &self,
+        scope: impl Into<Scope>,
+        changing: &Changing,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, Refusal> + Send + 'static,
+    ) -> anyhow::Result<T> {
         let dry_run = changing.dry_run;
-        let done = self.db.write("portalctl", tenant, move |tx| {
+        let done = self.db.write("portalctl", scope, move |tx| {
             let found = work(tx).map_err(Undone::Refused)?;
             if dry_run {
                 Err(Undone::DryRun(found))
@@ -202,11 +220,7 @@ pub(crate) fn tenant_id(text: &str) -> anyhow::Result<TenantId> {
 
 /// Reads an id of Genesys.
 pub(crate) fn genesys_id(text: &str) -> anyhow::Result<String> {
-    let fits = (1..=255).contains(&text.len())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
-    if !fits {
+    if !portal_types::is_genesys_id(text) {
         bail!("it is no id of Genesys Cloud, such as a UUID");
     }
     Ok(text.to_owned())

@@ -11,6 +11,7 @@ mod admin;
 mod audit;
 mod conversations;
 mod db;
+mod import;
 mod messages;
 mod signing_keys;
 mod tenants;

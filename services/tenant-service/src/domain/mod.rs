@@ -4,7 +4,6 @@ pub(crate) mod admin;
 pub(crate) mod api_key;
 pub(crate) mod audit;
 pub(crate) mod genesys_credentials;
-pub(crate) mod import;
 pub(crate) mod role_map;
 pub(crate) mod tenant;
 pub(crate) mod whatsapp_account;

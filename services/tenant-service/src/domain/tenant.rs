@@ -72,9 +72,7 @@ text!(
     /// The id of a Genesys Cloud organization. A UUID today; Genesys promises only a text.
     GenesysOrgId,
     |value| {
-        let fits = (1..=255).contains(&value.len())
-            && value.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
-        if fits {
+        if portal_types::is_genesys_id(value) {
             Ok(value.to_owned())
         } else {
             Err(BadText("must be a Genesys organization id, such as a UUID"))

@@ -7,16 +7,18 @@ use portal_service_kit::{
     ApiError, FieldErrors,
     http::{BodyLimit, MediaType, RequestId, ValidQuery, read_body},
 };
+use portal_tenant_orgs::{FileRow, VerdictKind};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::context;
 use crate::{
-    domain::import::{self, FileRow, RowResult},
     state::Started,
     usecases::{self, import::Import},
 };
 
+/// Rows of one file at the most.
+const MOST_ROWS: usize = 10_000;
 /// The largest file.
 const MAX_FILE_BYTES: usize = 1024 * 1024;
 
@@ -51,7 +53,7 @@ pub(super) struct ImportReport {
     applied: bool,
     dry_run: bool,
     total: usize,
-    mapped: usize,
+    set: usize,
     unchanged: usize,
     errors: usize,
 }
@@ -63,7 +65,7 @@ pub(super) struct ImportRow {
     line: u64,
     tenant_id: String,
     genesys_org_id: String,
-    /// `mapped`, `unchanged` or `error`
+    /// `set`, `unchanged`, `conflict`, `unknown_tenant` or `invalid`
     result: &'static str,
     /// `ROW_INVALID`, `TENANT_ID_INVALID`, `GENESYS_ORG_ID_INVALID`, `TENANT_DUPLICATE`,
     /// `GENESYS_ORG_DUPLICATE`, `TENANT_NOT_FOUND`, `TENANT_DELETED`, `GENESYS_ORG_TAKEN`
@@ -77,31 +79,30 @@ impl ImportReport {
     fn of(rows: Vec<FileRow>, import: Import, dry_run: bool) -> Self {
         let rows: Vec<_> = rows
             .into_iter()
-            .zip(import.results)
-            .map(|(row, result)| {
-                let (result, error) = match result {
-                    RowResult::Mapped(_) => ("mapped", None),
-                    RowResult::Unchanged => ("unchanged", None),
-                    RowResult::Error(error) => ("error", Some(error)),
-                };
+            .zip(import.verdicts)
+            .map(|(row, verdict)| {
+                let reason = verdict.reason();
                 ImportRow {
                     line: row.line,
                     tenant_id: row.tenant_id,
                     genesys_org_id: row.genesys_org_id,
-                    result,
-                    code: error.map(|error| error.code),
-                    message: error.map(|error| error.message),
+                    result: verdict.kind().into(),
+                    code: reason.map(|reason| reason.code),
+                    message: reason.map(|reason| reason.message),
                 }
             })
             .collect();
-        let count = |result| rows.iter().filter(|row| row.result == result).count();
+        let count = |kind: VerdictKind| {
+            let word = <&str>::from(kind);
+            rows.iter().filter(|row| row.result == word).count()
+        };
         Self {
             applied: import.applied,
             dry_run,
             total: rows.len(),
-            mapped: count("mapped"),
-            unchanged: count("unchanged"),
-            errors: count("error"),
+            set: count(VerdictKind::Set),
+            unchanged: count(VerdictKind::Unchanged),
+            errors: rows.iter().filter(|row| row.code.is_some()).count(),
             rows,
         }
     }
@@ -115,7 +116,7 @@ impl ImportReport {
     request_body(
         content = String,
         content_type = "text/csv",
-        description = "UTF-8 with the header `tenant_id,genesys_org_id`; at most 1 MiB and 10,000 rows",
+        description = "The header `tenant_id,genesys_org_id` and rows, as spreadsheets write them (UTF-8 or UTF-16; comma, semicolon or tab); at most 1 MiB and 10,000 rows",
     ),
     responses(
         (status = 200, description = "What was done, or would be; also a rehearsal that finds bad rows", body = ImportReport),
@@ -136,7 +137,7 @@ pub(super) async fn import_genesys_orgs(
 ) -> Result<HttpResponse, ApiError> {
     let dry_run = query.0.dry_run;
     let mut errors = FieldErrors::new();
-    let rows = errors.check("body", import::read(&file.0));
+    let rows = errors.check("body", portal_tenant_orgs::read(&file.0, MOST_ROWS));
     let rows = rows.ok_or_else(|| ApiError::from(errors))?;
     let ctx = context(&admin, &request_id);
     let import = usecases::import::import_genesys_orgs(ctx, &state.deps, &rows, dry_run).await?;

@@ -8,10 +8,10 @@ use portal_service_kit::http::Page;
 use portal_types::TenantId;
 
 use super::word;
+use crate::domain::role_map::MappedRole;
 use crate::domain::tenant::{
     GenesysOrgId, GenesysRegion, NewTenant, Tenant, TenantFilter, TenantName, TenantStatus,
 };
-use crate::domain::{import::Present, role_map::MappedRole};
 
 /// The constraint of a tenant's id.
 pub(crate) const PRIMARY_KEY: &str = "tenants_pkey";
@@ -228,47 +228,6 @@ pub(crate) fn update_org(
         ))
         .execute(tx.conn())?;
     Ok(())
-}
-
-/// A tenant's status and organization, kept from others until the transaction ends.
-pub(crate) fn lock_org(
-    tx: &mut Tx<'_>,
-    id: &TenantId,
-) -> Result<Option<(TenantStatus, Option<String>)>, DbError> {
-    let row: Option<(String, Option<String>)> = tenants::table
-        .find(id.as_str())
-        .select((tenants::status, tenants::genesys_org_id))
-        .for_update()
-        .first(tx.conn())
-        .optional()?;
-    row.map(|(status, org)| Ok((word("tenants.status", &status)?, org)))
-        .transpose()
-}
-
-/// The tenants with these ids, and those with these organizations; across tenants, because a file
-/// names many.
-pub(crate) fn find_named_any_tenant(
-    tx: &mut Tx<'_>,
-    ids: &[String],
-    orgs: &[String],
-) -> Result<Present, DbError> {
-    let rows: Vec<(String, String, Option<String>)> = tenants::table
-        .filter(
-            tenants::tenant_id
-                .eq_any(ids)
-                .or(tenants::genesys_org_id.eq_any(orgs)),
-        )
-        .select((tenants::tenant_id, tenants::status, tenants::genesys_org_id))
-        .load(tx.conn())?;
-    let mut present = Present::default();
-    for (tenant, status, org) in rows {
-        let status = word("tenants.status", &status)?;
-        if let Some(org) = &org {
-            present.owners.insert(org.clone(), tenant.clone());
-        }
-        present.tenants.insert(tenant, (status, org));
-    }
-    Ok(present)
 }
 
 fn touch(tx: &mut Tx<'_>, id: &TenantId) -> Result<(), DbError> {

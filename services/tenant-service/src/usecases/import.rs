@@ -2,22 +2,22 @@
 
 use portal_db::{Scope, Tx, audit, audit::Outcome};
 use portal_events::catalogue::TenantGenesysOrgMapped;
+use portal_tenant_orgs::{FileRow, Mapping, Overtaken, Present, Verdict, decide};
 use serde_json::json;
 use tracing::instrument;
 
 use super::{Deps, OpContext, TenantError, tenants::DIRECTORY};
-use crate::{
-    domain::{
-        import::{FileRow, Mapping, Present, RowResult, decide},
-        tenant::TenantStatus,
-    },
-    events::produced::Producer,
-    store,
-};
+use crate::events::produced::Producer;
+
+impl From<Overtaken> for TenantError {
+    fn from(_meanwhile: Overtaken) -> Self {
+        Self::ImportOvertaken
+    }
+}
 
 /// What became of a file.
 pub(crate) struct Import {
-    pub(crate) results: Vec<RowResult>,
+    pub(crate) verdicts: Vec<Verdict>,
     pub(crate) applied: bool,
 }
 
@@ -30,15 +30,13 @@ pub(crate) async fn import_genesys_orgs(
     dry_run: bool,
 ) -> Result<Import, TenantError> {
     let present = read_present(deps, rows).await?;
-    let results = decide(rows, &present);
-    let is_good = !results
-        .iter()
-        .any(|result| matches!(result, RowResult::Error(_)));
+    let verdicts = decide(rows, &present);
+    let is_good = verdicts.iter().all(|verdict| verdict.reason().is_none());
     let applied = is_good && !dry_run;
     if applied {
-        apply(ctx, deps, &results).await?;
+        apply(ctx, deps, &verdicts).await?;
     }
-    Ok(Import { results, applied })
+    Ok(Import { verdicts, applied })
 }
 
 async fn read_present(deps: &Deps, rows: &[FileRow]) -> Result<Present, TenantError> {
@@ -46,67 +44,40 @@ async fn read_present(deps: &Deps, rows: &[FileRow]) -> Result<Present, TenantEr
     let orgs: Vec<_> = rows.iter().map(|row| row.genesys_org_id.clone()).collect();
     deps.db
         .read("read_tenants_of_import", DIRECTORY, move |tx| {
-            Ok(store::tenants::find_named_any_tenant(tx, &tenants, &orgs)?)
+            Ok(Present::of(tx, &tenants, &orgs)?)
         })
         .await
 }
 
-/// One transaction for all tenants. First every organization is taken away that another tenant of
-/// the file may get, then all are given: so tenants can swap theirs.
-async fn apply(ctx: OpContext, deps: &Deps, results: &[RowResult]) -> Result<(), TenantError> {
-    let mappings = results.iter().filter_map(|result| match result {
-        RowResult::Mapped(mapping) => Some(mapping.clone()),
-        RowResult::Unchanged | RowResult::Error(_) => None,
-    });
-    let mut mappings: Vec<_> = mappings.collect();
-    // Two files at a time take the locks in the same order, and none waits for the other for ever.
-    mappings.sort_by(|a, b| a.tenant_id.as_str().cmp(b.tenant_id.as_str()));
+async fn apply(ctx: OpContext, deps: &Deps, verdicts: &[Verdict]) -> Result<(), TenantError> {
+    let verdicts = verdicts.to_vec();
     let producer = Producer::new(deps, &ctx);
     deps.db
         .write("import_genesys_orgs", Scope::Service, move |tx| {
-            for mapping in &mappings {
-                tx.for_tenant(&mapping.tenant_id, |tx| free(tx, mapping))?;
-            }
-            for mapping in &mappings {
-                let tenant = &mapping.tenant_id;
-                tx.for_tenant(tenant, |tx| give(tx, &ctx, &producer, mapping))?;
-            }
-            Ok::<_, TenantError>(())
+            portal_tenant_orgs::apply(tx, &verdicts, |tx, mapping| {
+                tell(tx, &ctx, &producer, mapping)
+            })
         })
         .await?;
     deps.waker.wake();
     Ok(())
 }
 
-fn free(tx: &mut Tx<'_>, mapping: &Mapping) -> Result<(), TenantError> {
-    let present = store::tenants::lock_org(tx, &mapping.tenant_id)?;
-    let is_as_seen = present
-        .is_some_and(|(status, org)| status != TenantStatus::Deleted && org == mapping.previous);
-    if !is_as_seen {
-        return Err(TenantError::ImportOvertaken);
-    }
-    if mapping.previous.is_some() {
-        store::tenants::update_org(tx, &mapping.tenant_id, None)?;
-    }
-    Ok(())
-}
-
-fn give(
+fn tell(
     tx: &mut Tx<'_>,
     ctx: &OpContext,
     producer: &Producer,
     mapping: &Mapping,
 ) -> Result<(), TenantError> {
     let id = &mapping.tenant_id;
-    store::tenants::update_org(tx, id, Some(&mapping.org))?;
     let event = TenantGenesysOrgMapped {
         tenant_id: id.clone(),
-        genesys_org_id: Some(mapping.org.as_str().to_owned()),
+        genesys_org_id: Some(mapping.org.clone()),
         previous: mapping.previous.clone(),
     };
     producer.append(tx, id, &event)?;
     let details = json!({
-        "genesys_org_id": mapping.org.as_str(),
+        "genesys_org_id": mapping.org,
         "previous": mapping.previous,
         "by": "import",
     });

@@ -58,14 +58,14 @@ async fn tenants_of_a_file_may_swap_their_organizations() {
             (
                 &rehearsal["applied"],
                 &rehearsal["dry_run"],
-                &rehearsal["mapped"]
+                &rehearsal["set"]
             ),
             (&json!(false), &json!(true), &json!(3))
         );
         assert_eq!(orgs(world), before);
 
         let report = ok(import(&admin, "", file.clone()).await, 200).await;
-        assert_eq!(results(&report), ["2 mapped", "3 mapped", "4 mapped"]);
+        assert_eq!(results(&report), ["2 set", "3 set", "4 set"]);
         assert_eq!(report["rows"][0]["tenant_id"], "acme_corp");
         assert_eq!(
             (&report["applied"], &report["total"], &report["errors"]),
@@ -109,10 +109,10 @@ async fn one_bad_row_stops_the_whole_file_and_every_row_is_reported() {
         let file =
             format!("{HEADER}initech,org-3\nacme_corp,org-acme\nnobody,org-4\ninitech,org-5\n");
         let expected = [
-            "2 mapped",
+            "2 set",
             "3 unchanged",
-            "4 error TENANT_NOT_FOUND",
-            "5 error TENANT_DUPLICATE",
+            "4 unknown_tenant TENANT_NOT_FOUND",
+            "5 conflict TENANT_DUPLICATE",
         ];
         let error = refused(
             import(&admin, "", file.clone()).await,
@@ -126,7 +126,7 @@ async fn one_bad_row_stops_the_whole_file_and_every_row_is_reported() {
             json!([
                 report["applied"],
                 report["total"],
-                report["mapped"],
+                report["set"],
                 report["unchanged"],
                 report["errors"]
             ]),
@@ -139,7 +139,7 @@ async fn one_bad_row_stops_the_whole_file_and_every_row_is_reported() {
         assert_eq!(admin.delete("/api/tenants/globex").await.status(), 204);
         let file = format!("{HEADER}initech,org-globex\n");
         let error = refused(import(&admin, "", file).await, 400, "IMPORT_REJECTED").await;
-        assert_eq!(results(&error["details"]), ["2 error GENESYS_ORG_TAKEN"]);
+        assert_eq!(results(&error["details"]), ["2 conflict GENESYS_ORG_TAKEN"]);
         assert_eq!(orgs(world), before);
         let told = "SELECT count(*) FROM audit_log WHERE action = 'tenant.map_genesys_org'";
         assert_eq!(world.db.query(told), ["0"]);
@@ -186,7 +186,7 @@ async fn a_long_file_is_applied() {
             .chain((1..=2_000).map(row))
             .collect();
         let report = ok(import(&admin, "", file).await, 200).await;
-        assert_eq!(report["mapped"], 2_000);
+        assert_eq!(report["set"], 2_000);
         let moved = "SELECT count(*) FROM tenants \
                      WHERE genesys_org_id = 'o' || (substr(tenant_id, 2)::int % 2000 + 1)";
         assert_eq!(world.db.query(moved), ["2000"]);

@@ -4,7 +4,7 @@ import { api } from "/assets/api.js";
 import { action, announce, badge, h, problemPlace, table } from "/assets/dom.js";
 import { form } from "/assets/form.js";
 
-const KINDS = { created: "good", mapped: "good", updated: "good", applied: "good", unchanged: "", ok: "good" };
+const KINDS = { created: "good", set: "good", updated: "good", applied: "good", unchanged: "", ok: "good" };
 
 export async function show() {
   const report = h("div", { "aria-live": "polite" });
