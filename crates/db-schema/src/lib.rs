@@ -26,3 +26,6 @@ pub fn migration_versions() -> Result<Vec<String>, String> {
         .map(|migration| migration.name().version().to_string())
         .collect())
 }
+
+/// The text of each migration (`up.sql`) by its version, oldest first.
+pub const MIGRATION_TEXTS: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/migrations.in"));

@@ -14,7 +14,7 @@ use diesel::{
 use diesel_migrations::MigrationHarness as _;
 use secrecy::SecretString;
 
-use crate::{Answer, connection};
+use crate::{Answer, checksums, connection, drift};
 
 /// One number for all portalctl processes that change the schema.
 const MIGRATION_LOCK: i64 = 0x0061_6765_6e74_7001;
@@ -30,8 +30,12 @@ pub(crate) enum DbCommand {
         #[arg(long, default_value_t = 5)]
         lock_timeout_seconds: u64,
     },
-    /// Tells which migrations are applied; exit code 3 when some are missing.
+    /// Tells which migrations are applied; exit code 3 when some are missing, were edited after they were
+    /// applied, or are of a later release.
     Status,
+    /// Tells what the database has that no migration made, and what it lacks; exit code 3 when there is
+    /// any. The migrations are applied in a database beside it, which is dropped afterwards.
+    Drift,
 }
 
 pub(crate) fn run(command: &DbCommand, url: &SecretString) -> anyhow::Result<Answer> {
@@ -45,6 +49,10 @@ pub(crate) fn run(command: &DbCommand, url: &SecretString) -> anyhow::Result<Ans
             migrate(&mut conn, Duration::from_secs(*wait_seconds))
         }
         DbCommand::Status => status(&mut conn),
+        DbCommand::Drift => {
+            refuse_unknown(&mut conn)?;
+            drift::run(&mut conn, url)
+        }
     }
 }
 
@@ -52,44 +60,62 @@ fn migrate(conn: &mut PgConnection, wait: Duration) -> anyhow::Result<Answer> {
     require_roles(conn)?;
     lock(conn, wait)?;
     refuse_unknown(conn)?;
-    let pending = pending(conn)?;
-    let mut applied = Vec::with_capacity(pending.len());
+    let before = applied(conn)?;
+    checksums::hold(conn, &before)?;
+    let pending = pending(&before)?;
+    let mut done = Vec::with_capacity(pending.len());
     for migration in pending {
         let name = migration.name().to_string();
         eprintln!("applying {name}");
-        conn.run_migration(&migration)
-            .map_err(|error| anyhow::anyhow!("{error}"))
-            .with_context(|| format!("migration {name} failed and left nothing behind"))?;
-        applied.push(name);
+        connection::transaction(conn, |conn| {
+            conn.run_migration(&migration)
+                .map_err(|error| anyhow::anyhow!("{error}"))?;
+            checksums::note(conn, &migration.name().version().to_string())
+        })
+        .with_context(|| format!("migration {name} failed and left nothing behind"))?;
+        done.push(name);
     }
-    let text = if applied.is_empty() {
+    let text = if done.is_empty() {
         "The schema is current; nothing to do.".to_owned()
     } else {
         format!(
             "Applied {} migration(s); the schema is current.",
-            applied.len()
+            done.len()
         )
     };
     Ok(Answer {
         text,
-        json: serde_json::json!({ "applied": applied }),
+        json: serde_json::json!({ "applied": done }),
         as_wanted: true,
     })
+}
+
+/// The versions of the applied migrations, oldest first.
+fn applied(conn: &mut PgConnection) -> anyhow::Result<Vec<String>> {
+    let found = conn
+        .applied_migrations()
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    let mut versions: Vec<_> = found.iter().map(ToString::to_string).collect();
+    versions.sort();
+    Ok(versions)
+}
+
+/// Applies all migrations to an empty database that nobody else uses.
+pub(crate) fn apply_all(conn: &mut PgConnection) -> anyhow::Result<()> {
+    // Makes the table of applied migrations, too.
+    for migration in pending(&applied(conn)?)? {
+        conn.run_migration(&migration)
+            .map_err(|error| anyhow::anyhow!("{error}"))?;
+    }
+    Ok(())
 }
 
 fn status(conn: &mut PgConnection) -> anyhow::Result<Answer> {
     let table =
         diesel::sql_query("SELECT to_regclass('__diesel_schema_migrations')::text AS value")
             .get_result::<OptionalText>(conn)?;
-    let applied: Vec<String> = if table.value.is_some() {
-        let mut versions: Vec<_> = conn
-            .applied_migrations()
-            .map_err(|error| anyhow::anyhow!("{error}"))?
-            .into_iter()
-            .map(|version| version.to_string())
-            .collect();
-        versions.sort();
-        versions
+    let applied = if table.value.is_some() {
+        applied(conn)?
     } else {
         Vec::new()
     };
@@ -104,7 +130,12 @@ fn status(conn: &mut PgConnection) -> anyhow::Result<Answer> {
         .filter(|v| !known.contains(v))
         .cloned()
         .collect();
+    let edited = checksums::edited(conn)?;
     let text = match (missing.as_slice(), unknown.as_slice()) {
+        _ if !edited.is_empty() => format!(
+            "Edited after they were applied: {}. Put their files back, and bring the change in a migration of its own.",
+            edited.join(", ")
+        ),
         ([], []) => format!("The schema is current ({} migrations).", applied.len()),
         (missing, []) => {
             format!(
@@ -117,8 +148,10 @@ fn status(conn: &mut PgConnection) -> anyhow::Result<Answer> {
             unknown.join(", ")
         ),
     };
-    let as_wanted = missing.is_empty() && unknown.is_empty();
-    let json = serde_json::json!({ "applied": applied, "missing": missing, "unknown": unknown });
+    let as_wanted = missing.is_empty() && unknown.is_empty() && edited.is_empty();
+    let json = serde_json::json!({
+        "applied": applied, "missing": missing, "unknown": unknown, "edited": edited,
+    });
     Ok(Answer {
         text,
         json,
@@ -177,11 +210,8 @@ fn lock(conn: &mut PgConnection, wait: Duration) -> anyhow::Result<()> {
 
 fn refuse_unknown(conn: &mut PgConnection) -> anyhow::Result<()> {
     let known = portal_db_schema::migration_versions().map_err(anyhow::Error::msg)?;
-    let unknown: Vec<_> = conn
-        .applied_migrations()
-        .map_err(|error| anyhow::anyhow!("{error}"))?
+    let unknown: Vec<_> = applied(conn)?
         .into_iter()
-        .map(|version| version.to_string())
         .filter(|version| !known.contains(version))
         .collect();
     if !unknown.is_empty() {
@@ -193,13 +223,7 @@ fn refuse_unknown(conn: &mut PgConnection) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn pending(conn: &mut PgConnection) -> anyhow::Result<Vec<Box<dyn Migration<Pg>>>> {
-    let applied: Vec<String> = conn
-        .applied_migrations()
-        .map_err(|error| anyhow::anyhow!("{error}"))?
-        .into_iter()
-        .map(|version| version.to_string())
-        .collect();
+fn pending(applied: &[String]) -> anyhow::Result<Vec<Box<dyn Migration<Pg>>>> {
     let mut all: Vec<Box<dyn Migration<Pg>>> = portal_db_schema::MIGRATIONS
         .migrations()
         .map_err(|error| anyhow::anyhow!("{error}"))?;

@@ -11,10 +11,12 @@
 mod admin;
 mod audit;
 mod audit_entry;
+mod checksums;
 mod connection;
 mod conversations;
 mod db;
 mod dead_letters;
+mod drift;
 mod import;
 mod message;
 mod operator;

@@ -101,3 +101,103 @@ fn the_url_may_come_from_a_file_and_is_asked_for_when_there_is_none() {
     assert!(stderr(&status(Some(&file))).contains("cannot read"));
     assert!(stderr(&status(None)).contains("DATABASE_URL_FILE"));
 }
+
+#[test]
+fn a_migration_that_was_edited_after_it_was_applied_is_named_and_nothing_is_done() {
+    let db = TestDb::unmigrated();
+    let url = db.url(ServiceRole::Owner);
+    assert!(portalctl(&url, &["db", "migrate"]).status.success());
+    // As if the last was missing, and an older file had been another one then.
+    let newest = "(SELECT max(version) FROM __diesel_schema_migrations)";
+    let kept = db.query("SELECT count(*) FROM __diesel_schema_migrations");
+    assert_eq!(
+        db.query("SELECT count(*) FROM __portal_migration_checksums"),
+        kept
+    );
+    db.execute(
+        "UPDATE __portal_migration_checksums SET checksum = 'another' \
+         WHERE version = (SELECT min(version) FROM __diesel_schema_migrations)",
+    );
+    let edited = db.query("SELECT min(version) FROM __diesel_schema_migrations");
+    db.execute(&format!(
+        "DELETE FROM __diesel_schema_migrations WHERE version = {newest}"
+    ));
+    let status = portalctl(&url, &["db", "status"]);
+    assert_eq!(status.status.code(), Some(3));
+    assert!(stdout(&status).contains(&edited[0]), "{}", stdout(&status));
+    let refused = portalctl(&url, &["db", "migrate"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let told = stderr(&refused);
+    assert!(
+        told.contains("edited after they were applied") && told.contains(&edited[0]),
+        "{told}"
+    );
+    assert!(!told.contains("applying"), "{told}");
+}
+
+#[test]
+fn checksums_are_kept_of_what_was_applied_before_there_were_any() {
+    let db = TestDb::new();
+    let url = db.url(ServiceRole::Owner);
+    assert_eq!(portalctl(&url, &["db", "status"]).status.code(), Some(0));
+    let run = portalctl(&url, &["db", "migrate"]);
+    assert_eq!(run.status.code(), Some(0), "{}", stderr(&run));
+    assert_eq!(
+        db.query("SELECT count(*) FROM __portal_migration_checksums"),
+        db.query("SELECT count(*) FROM __diesel_schema_migrations")
+    );
+}
+
+#[test]
+fn what_no_migration_made_is_drift() {
+    let db = TestDb::new();
+    // A login that may create databases.
+    let url = db.superuser_url();
+    let clean = portalctl(&url, &["db", "drift"]);
+    assert_eq!(
+        clean.status.code(),
+        Some(0),
+        "{}{}",
+        stdout(&clean),
+        stderr(&clean)
+    );
+    db.execute(
+        "ALTER TABLE tenants ADD COLUMN nickname text; DROP INDEX idx_messages_lane; \
+         GRANT SELECT ON tenants TO outbound_message_service; \
+         ALTER TABLE messages NO FORCE ROW LEVEL SECURITY",
+    );
+    let drift = portalctl(&url, &["db", "drift", "--json"]);
+    assert_eq!(drift.status.code(), Some(3), "{}", stderr(&drift));
+    let found: serde_json::Value = serde_json::from_str(&stdout(&drift)).unwrap();
+    let lines = |side: &str| {
+        let lines = found[side].as_array().unwrap().iter();
+        let lines = lines.map(|line| line.as_str().unwrap());
+        let words = lines.map(|line| line.split(' ').take(4).collect::<Vec<_>>().join(" "));
+        words.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        lines("added"),
+        [
+            "column tenants.nickname: text",
+            "grant of SELECT on",
+            "table messages: row security"
+        ]
+        .map(str::to_owned)
+    );
+    assert_eq!(
+        lines("missing"),
+        [
+            "index CREATE INDEX idx_messages_lane",
+            "table messages: row security"
+        ]
+    );
+    let left = db.query("SELECT count(*) FROM pg_database WHERE datname LIKE 'portal_drift_%'");
+    assert_eq!(left, ["0"]);
+    let refused = portalctl(&db.url(ServiceRole::Owner), &["db", "drift"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        stderr(&refused).contains("CREATEDB"),
+        "{}",
+        stderr(&refused)
+    );
+}
