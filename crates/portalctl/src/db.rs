@@ -1,6 +1,6 @@
 //! `portalctl db`: applies migrations and tells where the schema stands.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
@@ -9,15 +9,13 @@ use diesel::{
     connection::SimpleConnection as _,
     migration::{Migration, MigrationSource as _},
     pg::Pg,
-    sql_types::{Bool, Nullable, Text},
+    sql_types::{Nullable, Text},
 };
 use diesel_migrations::MigrationHarness as _;
+use portal_operations::{Operation, Recorded};
 use secrecy::SecretString;
 
 use crate::{Answer, checksums, connection, drift};
-
-/// One number for all portalctl processes that change the schema.
-const MIGRATION_LOCK: i64 = 0x0061_6765_6e74_7001;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DbCommand {
@@ -33,6 +31,12 @@ pub(crate) enum DbCommand {
     /// Tells which migrations are applied; exit code 3 when some are missing, were edited after they were
     /// applied, or are of a later release.
     Status,
+    /// Lists what operators did to the database, newest first.
+    History {
+        /// So many at the most.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
+        last: u16,
+    },
     /// Tells what the database has that no migration made, and what it lacks; exit code 3 when there is
     /// any. The migrations are applied in a database beside it, which is dropped afterwards.
     Drift,
@@ -46,9 +50,21 @@ pub(crate) fn run(command: &DbCommand, url: &SecretString) -> anyhow::Result<Ans
             lock_timeout_seconds,
         } => {
             conn.batch_execute(&format!("SET lock_timeout = '{lock_timeout_seconds}s'"))?;
-            migrate(&mut conn, Duration::from_secs(*wait_seconds))
+            require_roles(&mut conn)?;
+            let arguments = serde_json::json!({
+                "wait_seconds": wait_seconds, "lock_timeout_seconds": lock_timeout_seconds,
+            });
+            let operation = Operation::here("db migrate", arguments);
+            let wait = Duration::from_secs(*wait_seconds);
+            let tell = |holder: &str| eprintln!("waiting for another operation: {holder}");
+            portal_operations::run(&mut conn, &operation, wait, tell, |conn| {
+                let answer = migrate(conn)?;
+                let details = answer.json.clone();
+                anyhow::Ok((answer, details))
+            })
         }
         DbCommand::Status => status(&mut conn),
+        DbCommand::History { last } => history(&mut conn, *last),
         DbCommand::Drift => {
             refuse_unknown(&mut conn)?;
             drift::run(&mut conn, url)
@@ -56,9 +72,8 @@ pub(crate) fn run(command: &DbCommand, url: &SecretString) -> anyhow::Result<Ans
     }
 }
 
-fn migrate(conn: &mut PgConnection, wait: Duration) -> anyhow::Result<Answer> {
-    require_roles(conn)?;
-    lock(conn, wait)?;
+/// `diesel_migrations` takes no lock of its own: whoever calls holds the one of operations.
+fn migrate(conn: &mut PgConnection) -> anyhow::Result<Answer> {
     refuse_unknown(conn)?;
     let before = applied(conn)?;
     checksums::hold(conn, &before)?;
@@ -159,6 +174,43 @@ fn status(conn: &mut PgConnection) -> anyhow::Result<Answer> {
     })
 }
 
+fn history(conn: &mut PgConnection, last: u16) -> anyhow::Result<Answer> {
+    let found = portal_operations::recent(conn, last.into())?;
+    let line = |entry: &Recorded| {
+        format!(
+            "{} - {}  {}  {}  {}@{}  {}",
+            entry.began_at,
+            entry.ended_at.as_deref().unwrap_or("?"),
+            entry.command,
+            entry.outcome,
+            entry.operator,
+            entry.host,
+            entry.details
+        )
+    };
+    let text = if found.is_empty() {
+        "No operation was logged yet.".to_owned()
+    } else {
+        found.iter().map(line).collect::<Vec<_>>().join("\n")
+    };
+    let entries: Vec<_> = found
+        .iter()
+        .map(|entry| {
+            serde_json::json!({
+                "operation_id": entry.operation_id, "command": entry.command,
+                "arguments": entry.arguments, "operator": entry.operator, "host": entry.host,
+                "began_at": entry.began_at, "ended_at": entry.ended_at,
+                "outcome": entry.outcome, "details": entry.details,
+            })
+        })
+        .collect();
+    Ok(Answer {
+        text,
+        json: serde_json::json!({ "operations": entries }),
+        as_wanted: true,
+    })
+}
+
 /// Grants and policies name the roles, so these come first.
 fn require_roles(conn: &mut PgConnection) -> anyhow::Result<()> {
     let missing = diesel::sql_query(
@@ -173,39 +225,6 @@ fn require_roles(conn: &mut PgConnection) -> anyhow::Result<()> {
         bail!("the roles {names} do not exist: run deploy/postgres/roles.sql as a superuser first");
     }
     Ok(())
-}
-
-/// `diesel_migrations` takes no lock of its own: two jobs at once would apply the same migration.
-fn lock(conn: &mut PgConnection, wait: Duration) -> anyhow::Result<()> {
-    let deadline = Instant::now() + wait;
-    let mut told = false;
-    loop {
-        let locked = diesel::sql_query(format!(
-            "SELECT pg_try_advisory_lock({MIGRATION_LOCK}) AS value"
-        ))
-        .get_result::<Truth>(conn)?;
-        if locked.value {
-            return Ok(());
-        }
-        let holder = diesel::sql_query(format!(
-            "SELECT string_agg(format('%s from %s since %s (pid %s)', a.application_name, \
-                 coalesce(host(a.client_addr), 'a local socket'), a.backend_start::timestamptz(0), a.pid), ', ') AS value \
-             FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
-             WHERE l.locktype = 'advisory' AND l.granted \
-               AND (l.classid::bigint << 32 | l.objid::bigint) = {MIGRATION_LOCK}"
-        ))
-        .get_result::<OptionalText>(conn)?
-        .value
-        .unwrap_or_else(|| "somebody".to_owned());
-        if Instant::now() >= deadline {
-            bail!("another migration is running: {holder}; try again when it has ended");
-        }
-        if !told {
-            eprintln!("waiting for another migration: {holder}");
-            told = true;
-        }
-        std::thread::sleep(Duration::from_millis(500));
-    }
 }
 
 fn refuse_unknown(conn: &mut PgConnection) -> anyhow::Result<()> {
@@ -236,10 +255,4 @@ fn pending(applied: &[String]) -> anyhow::Result<Vec<Box<dyn Migration<Pg>>>> {
 struct OptionalText {
     #[diesel(sql_type = Nullable<Text>)]
     value: Option<String>,
-}
-
-#[derive(QueryableByName)]
-struct Truth {
-    #[diesel(sql_type = Bool)]
-    value: bool,
 }

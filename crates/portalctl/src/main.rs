@@ -1,7 +1,7 @@
 //! portalctl: the operator's command line.
 //!
 //! Answers go to standard output (`--json` for scripts), everything else to standard error. Exit
-//! codes: 0 done, 1 failed, 2 wrong usage, 3 the database is not in the state that was asked for.
+//! codes: [`Exit`].
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -31,11 +31,12 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use portal_operations::{Exit, OperationError};
 use secrecy::SecretString;
 
 /// Operates an Agent Portal installation.
 #[derive(Debug, Parser)]
-#[command(name = "portalctl", version)]
+#[command(name = "portalctl", version, after_help = Exit::HELP)]
 struct Cli {
     /// The database, as the role `agent_portal_owner`.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true)]
@@ -113,15 +114,22 @@ fn main() -> ExitCode {
                 println!("{}", answer.text);
             }
             if answer.as_wanted {
-                ExitCode::SUCCESS
+                Exit::Done.into()
             } else {
-                ExitCode::from(3)
+                Exit::NotAsWanted.into()
             }
         }
         Err(error) => {
             eprintln!("portalctl: {error:#}");
-            ExitCode::FAILURE
+            exit_of(&error).into()
         }
+    }
+}
+
+fn exit_of(error: &anyhow::Error) -> Exit {
+    match error.downcast_ref::<OperationError>() {
+        Some(OperationError::Busy { .. }) => Exit::Busy,
+        _ => Exit::Failed,
     }
 }
 

@@ -49,6 +49,64 @@ fn two_migrations_at_once_do_the_work_once() {
 }
 
 #[test]
+fn who_holds_the_lock_is_named_and_its_end_frees_it() {
+    use diesel::connection::SimpleConnection as _;
+
+    let db = TestDb::unmigrated();
+    let url = db.url(ServiceRole::Owner);
+    let mut holder = <diesel::PgConnection as diesel::Connection>::establish(&url).unwrap();
+    holder
+        .batch_execute(
+            "SET application_name = 'portalctl db migrate by ana@ops-1'; \
+             SELECT pg_advisory_lock(x'6167656e747001'::bigint)",
+        )
+        .unwrap();
+    let busy = portalctl(&url, &["db", "migrate", "--wait-seconds", "0"]);
+    assert_eq!(busy.status.code(), Some(6), "{}", stderr(&busy));
+    assert!(
+        stderr(&busy).contains("db migrate by ana@ops-1"),
+        "{}",
+        stderr(&busy)
+    );
+    let none = portalctl(&url, &["db", "history"]);
+    assert!(stdout(&none).contains("No operation"), "{}", stdout(&none));
+    drop(holder);
+    let done = portalctl(&url, &["db", "migrate"]);
+    assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
+}
+
+#[test]
+fn operations_are_logged_with_their_outcome() {
+    let db = TestDb::unmigrated();
+    let url = db.url(ServiceRole::Owner);
+    assert_eq!(portalctl(&url, &["db", "migrate"]).status.code(), Some(0));
+    // What a killed process leaves behind: its row, and no lock.
+    db.execute(
+        "INSERT INTO __portal_operations (operation_id, command, arguments, operator, host) \
+         VALUES (gen_random_uuid(), 'db backup', '{}', 'ana', 'ops-1')",
+    );
+    db.execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231000000')");
+    assert_eq!(portalctl(&url, &["db", "migrate"]).status.code(), Some(1));
+
+    let history = portalctl(&url, &["db", "history", "--json"]);
+    let history: serde_json::Value = serde_json::from_str(&stdout(&history)).unwrap();
+    let operations = history["operations"].as_array().unwrap();
+    let of = |command: &str, outcome: &str| {
+        operations
+            .iter()
+            .find(|entry| entry["command"] == command && entry["outcome"] == outcome)
+            .unwrap_or_else(|| panic!("no {command} {outcome} in {history}"))
+    };
+    assert_eq!(operations.len(), 3, "{history}");
+    assert!(of("db migrate", "succeeded")["details"]["applied"].is_array());
+    assert!(of("db migrate", "succeeded")["ended_at"].is_string());
+    let why = of("db migrate", "failed")["details"]["error"].to_string();
+    assert!(why.contains("later release"), "{why}");
+    assert!(of("db backup", "interrupted")["ended_at"].is_null());
+    assert!(!history.to_string().contains("postgres://"));
+}
+
+#[test]
 fn a_schema_of_a_later_release_is_left_alone() {
     let db = TestDb::new();
     db.execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231000000')");
