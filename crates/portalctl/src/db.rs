@@ -1,5 +1,7 @@
 //! `portalctl db`: applies migrations and tells where the schema stands.
 
+mod inspect;
+
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -40,6 +42,10 @@ pub(crate) enum DbCommand {
     /// Tells what the database has that no migration made, and what it lacks; exit code 3 when there is
     /// any. The migrations are applied in a database beside it, which is dropped afterwards.
     Drift,
+    /// Tells what kind of database it is and what is in a legacy one; changes nothing. Exit code 3
+    /// when it cannot be migrated as it is, 4 when the role may not read its tables, 5 when the
+    /// mapping file does not fit.
+    Inspect(inspect::Inspect),
 }
 
 pub(crate) fn run(command: &DbCommand, url: &SecretString) -> anyhow::Result<Answer> {
@@ -69,6 +75,7 @@ pub(crate) fn run(command: &DbCommand, url: &SecretString) -> anyhow::Result<Ans
             refuse_unknown(&mut conn)?;
             drift::run(&mut conn, url)
         }
+        DbCommand::Inspect(arguments) => inspect::run(arguments, &mut conn),
     }
 }
 

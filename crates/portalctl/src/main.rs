@@ -31,6 +31,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use portal_legacy::LegacyError;
 use portal_operations::{Exit, OperationError};
 use secrecy::SecretString;
 
@@ -127,9 +128,13 @@ fn main() -> ExitCode {
 }
 
 fn exit_of(error: &anyhow::Error) -> Exit {
-    match error.downcast_ref::<OperationError>() {
-        Some(OperationError::Busy { .. }) => Exit::Busy,
-        _ => Exit::Failed,
+    if let Some(OperationError::Busy { .. }) = error.downcast_ref() {
+        return Exit::Busy;
+    }
+    match error.downcast_ref() {
+        Some(LegacyError::Privileges { .. }) => Exit::Privileges,
+        Some(LegacyError::Mapping(_)) => Exit::Mapping,
+        Some(LegacyError::Database(_)) | None => Exit::Failed,
     }
 }
 

@@ -12,6 +12,7 @@ mod audit;
 mod conversations;
 mod db;
 mod import;
+mod inspect;
 mod messages;
 mod signing_keys;
 mod tenants;

@@ -1,0 +1,23 @@
+//! A database of the agent-level model, as the operator's command line sees it.
+//!
+//! What tables and columns such an installation has differs from one to the next, so nothing of it
+//! is assumed: the [`Catalog`] is read, [`Shape`] says what kind of database it is, and a
+//! [`Mapping`], proposed from keys and names and confirmed by the operator, says which column means
+//! what. [`survey`] counts what is in it and what a migration would stumble over.
+//!
+//! What this crate does not do: it changes nothing in the database.
+
+#![warn(missing_docs)]
+
+mod catalog;
+mod error;
+mod mapping;
+mod shape;
+mod subjects;
+mod survey;
+
+pub use catalog::{Catalog, Column, ForeignKey, Table, read_only};
+pub use error::LegacyError;
+pub use mapping::Mapping;
+pub use shape::Shape;
+pub use survey::{Finding, Survey, survey};
