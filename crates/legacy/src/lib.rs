@@ -18,6 +18,6 @@ mod survey;
 
 pub use catalog::{Catalog, Column, ForeignKey, Table, read_only};
 pub use error::LegacyError;
-pub use mapping::Mapping;
+pub use mapping::{Mapping, identifier};
 pub use shape::Shape;
 pub use survey::{Finding, Survey, survey};

@@ -104,15 +104,31 @@ impl Mapping {
         lines.concat()
     }
 
-    /// The table of a subject.
-    pub(crate) fn table(&self, subject: &str) -> Option<&str> {
+    /// The table of a subject: `tenants`, `agents`, `accounts`, `sessions`, `assignments` or
+    /// `organization_accounts`; none when the installation has no such table.
+    pub fn table(&self, subject: &str) -> Option<&str> {
         self.column(subject, "table")
     }
 
     /// The column that means `meaning` in the subject's table.
-    pub(crate) fn column(&self, subject: &str, meaning: &str) -> Option<&str> {
+    pub fn column(&self, subject: &str, meaning: &str) -> Option<&str> {
         let column = self.tables.get(subject)?.get(meaning)?.trim();
         (!column.is_empty()).then_some(column)
+    }
+
+    /// The subject's table with its schema, quoted for SQL.
+    pub fn sql_table(&self, subject: &str) -> Option<String> {
+        let table = self.table(subject)?;
+        Some(format!(
+            "{}.{}",
+            identifier(&self.schema),
+            identifier(table)
+        ))
+    }
+
+    /// The column that means `meaning` in the subject's table, quoted for SQL.
+    pub fn sql_column(&self, subject: &str, meaning: &str) -> Option<String> {
+        self.column(subject, meaning).map(identifier)
     }
 
     /// Whether the mapping is complete and fits the catalog; all that is wrong with it is told at
@@ -192,6 +208,11 @@ impl Mapping {
             }
         }
     }
+}
+
+/// A name, quoted for SQL.
+pub fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 fn remark(table: &Table, meaning: &Meaning, column: &str) -> String {

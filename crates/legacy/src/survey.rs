@@ -6,7 +6,7 @@ use diesel::{
 };
 use serde::Serialize;
 
-use crate::{Catalog, LegacyError, Mapping, subjects::SUBJECTS};
+use crate::{Catalog, LegacyError, Mapping, identifier, subjects::SUBJECTS};
 
 /// What is in the mapped tables.
 #[derive(Debug, Serialize)]
@@ -147,9 +147,9 @@ fn fill(mapping: &Mapping, template: &str) -> Option<String> {
         let (place, rest) = part.split_once('}')?;
         match place.split_once('.') {
             Some((subject, meaning)) => {
-                sql.push_str(&identifier(mapping.column(subject, meaning)?));
+                sql.push_str(&mapping.sql_column(subject, meaning)?);
             }
-            None => sql.push_str(&from(mapping, mapping.table(place)?)),
+            None => sql.push_str(&mapping.sql_table(place)?),
         }
         sql.push_str(rest);
     }
@@ -158,10 +158,6 @@ fn fill(mapping: &Mapping, template: &str) -> Option<String> {
 
 fn from(mapping: &Mapping, table: &str) -> String {
     format!("{}.{}", identifier(&mapping.schema), identifier(table))
-}
-
-fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 fn require_privileges(
