@@ -52,20 +52,36 @@ GRANT webhook_router, delivery_sweeper, delivery_recorder, message_acceptor, acc
 -- portalctl logs in as the owner.
 GRANT audit_reader, vault_rotator, tenant_directory, webhook_router TO agent_portal_owner;
 
+-- In a database that holds a legacy installation's tables, or those of other services, everybody keeps what
+-- they may: those services work on. Run this file again when the tables are gone.
 DO $$
+DECLARE
+    paths CONSTANT text := 'tenant_service, agent_portal_service, outbound_message_service, '
+        'portal_relay, tenant_directory, portal_identity, session_sweeper, webhook_router, delivery_sweeper, '
+        'delivery_recorder, message_acceptor, user_sync_scheduler, live_feed_watcher, account_scheduler, '
+        'api_key_directory, audit_reader, vault_rotator';
+    place text;
 BEGIN
-    EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
+    IF NOT EXISTS (
+        SELECT FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+            AND left(c.relname, 2) <> '__' AND c.relowner <> 'agent_portal_owner'::regrole
+            AND NOT EXISTS (
+                SELECT FROM pg_depend e
+                WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e'
+            )
+    ) AND to_regclass('public.agents') IS NULL THEN
+        EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
+        REVOKE ALL ON SCHEMA public FROM PUBLIC;
+    END IF;
     EXECUTE format('GRANT CONNECT, TEMPORARY, CREATE ON DATABASE %I TO agent_portal_owner', current_database());
     EXECUTE format(
         'GRANT CONNECT ON DATABASE %I TO tenant_service, agent_portal_service, outbound_message_service',
         current_database()
     );
+    -- Beside legacy tables the organization-level model is in a schema of its own.
+    FOR place IN SELECT nspname FROM pg_namespace WHERE nspname IN ('public', 'agent_portal') LOOP
+        EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO agent_portal_owner', place);
+        EXECUTE format('GRANT USAGE ON SCHEMA %I TO %s', place, paths);
+    END LOOP;
 END
 $$;
-
-REVOKE ALL ON SCHEMA public FROM PUBLIC;
-GRANT USAGE, CREATE ON SCHEMA public TO agent_portal_owner;
-GRANT USAGE ON SCHEMA public TO
-    tenant_service, agent_portal_service, outbound_message_service,
-    portal_relay, tenant_directory, portal_identity, session_sweeper, webhook_router, delivery_sweeper, delivery_recorder,
-    message_acceptor, user_sync_scheduler, live_feed_watcher, account_scheduler, api_key_directory, audit_reader, vault_rotator;

@@ -13,6 +13,10 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 #[expect(missing_docs, reason = "generated")]
 pub mod schema;
 
+/// The schema that the model has in a database that also holds a legacy installation's tables. Elsewhere it
+/// is in the schema that `search_path` names first, which is `public` if nobody says otherwise.
+pub const ORGANIZATION_SCHEMA: &str = "agent_portal";
+
 /// All migrations, applied by `portalctl db migrate`.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
 

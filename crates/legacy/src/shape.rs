@@ -66,8 +66,8 @@ impl Shape {
                         .is_some_and(|table| table.column("genesys_org_id").is_some()),
                 }
             }
-            // Diesel's own table alone holds nothing.
-            (true, true) if catalog.tables.len() == usize::from(ours) => Self::Empty,
+            // Tools' own tables hold nothing of an installation.
+            (true, true) if catalog.tables.keys().all(|name| name.starts_with("__")) => Self::Empty,
             _ => Self::Foreign,
         }
     }

@@ -14,11 +14,12 @@ use uuid::Uuid;
 use crate::{Answer, connection, db};
 
 /// Everything that migrations make, a line for each thing; not the order of columns, which follows from
-/// history, and not tables of tools.
+/// history, and not tables of tools. It is asked of the schema that comes first in `search_path`, whose name
+/// does not matter: PostgreSQL leaves it out of what it prints so.
 const CATALOGUE: &str = "
 WITH t AS (
     SELECT c.oid, c.relname, c.relkind, c.relacl, c.relowner, c.relrowsecurity, c.relforcerowsecurity
-    FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND left(c.relname, 2) <> '__'
+    FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace AND left(c.relname, 2) <> '__'
         AND c.relkind IN ('r', 'p', 'v', 'm'))
 SELECT format('table %s: row security %s, forced %s', relname, relrowsecurity, relforcerowsecurity) AS line
     FROM t
@@ -27,16 +28,18 @@ UNION ALL SELECT format('column %s.%s: %s%s%s', t.relname, a.attname, format_typ
         coalesce(' default ' || pg_get_expr(d.adbin, d.adrelid), ''))
     FROM t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-UNION ALL SELECT format('constraint %s of %s: %s', k.conname, t.relname, pg_get_constraintdef(k.oid))
+UNION ALL SELECT format('constraint %s of %s: %s', k.conname, t.relname, pg_get_constraintdef(k.oid, true))
     FROM t JOIN pg_constraint k ON k.conrelid = t.oid
-UNION ALL SELECT 'index ' || pg_get_indexdef(i.indexrelid) FROM t JOIN pg_index i ON i.indrelid = t.oid
+UNION ALL SELECT 'index ' || pg_get_indexdef(i.indexrelid, 0, true) FROM t JOIN pg_index i ON i.indrelid = t.oid
 UNION ALL SELECT format('policy %s of %s: %s to %s using (%s) check (%s)', p.policyname, p.tablename, p.cmd, p.roles,
         p.qual, p.with_check)
-    FROM pg_policies p WHERE p.schemaname = 'public'
-UNION ALL SELECT 'trigger ' || pg_get_triggerdef(g.oid) FROM t JOIN pg_trigger g ON g.tgrelid = t.oid
+    FROM pg_policies p WHERE p.schemaname = current_schema()
+UNION ALL SELECT 'trigger ' || pg_get_triggerdef(g.oid, true) FROM t JOIN pg_trigger g ON g.tgrelid = t.oid
     WHERE NOT g.tgisinternal
-UNION ALL SELECT format('function %s: definer %s, body %s', f.oid::regprocedure, f.prosecdef, md5(f.prosrc))
-    FROM pg_proc f WHERE f.pronamespace = 'public'::regnamespace
+UNION ALL SELECT format('function %s: definer %s, %s, body %s', f.oid::regprocedure, f.prosecdef,
+        coalesce((SELECT string_agg(regexp_replace(setting, '\\m' || current_schema() || '\\M', '<schema>'), ', '
+            ORDER BY setting) FROM unnest(f.proconfig) setting), 'no settings'), md5(f.prosrc))
+    FROM pg_proc f WHERE f.pronamespace = current_schema()::regnamespace
         AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = f.oid AND e.deptype = 'e')
 UNION ALL SELECT format('grant of %s on %s to %s', x.privilege_type, t.relname, x.grantee::regrole)
     FROM t, aclexplode(t.relacl) x WHERE x.grantee <> t.relowner
@@ -117,6 +120,8 @@ fn beside(url: &SecretString, name: &str) -> anyhow::Result<PgConnection> {
         None => (url.expose_secret(), String::new()),
     };
     let server = before.rsplit_once('/').map_or(before, |(server, _)| server);
-    PgConnection::establish(&format!("{server}/{name}{after}"))
-        .context("cannot connect to the database that the migrations are tried in")
+    let mut conn = PgConnection::establish(&format!("{server}/{name}{after}"))
+        .context("cannot connect to the database that the migrations are tried in")?;
+    connection::enter(&mut conn, "public")?;
+    Ok(conn)
 }

@@ -96,13 +96,14 @@ impl Work {
     /// Connects when it is first used.
     pub(crate) fn open(url: &SecretString) -> anyhow::Result<Self> {
         // A server that is away is told of by its own complaint.
-        drop(crate::connection::open(url)?);
+        let (connection, url) = crate::connection::open_placed(url)?;
+        drop(connection);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_time()
             .build()?;
         let db = Db::new(&DbOptions {
-            url: url.clone(),
+            url,
             pool_size: 1,
             acquire_timeout: Duration::from_secs(10),
             statement_timeout: Duration::from_secs(30),

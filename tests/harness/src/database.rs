@@ -2,6 +2,7 @@
 
 use diesel::{Connection as _, PgConnection, RunQueryDsl as _, connection::SimpleConnection as _};
 use diesel_migrations::MigrationHarness as _;
+use portal_db_schema::ORGANIZATION_SCHEMA;
 
 /// The service that a test logs in as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,7 @@ impl ServiceRole {
 pub struct TestDb {
     name: String,
     server: String,
+    schema: &'static str,
 }
 
 impl TestDb {
@@ -53,8 +55,16 @@ impl TestDb {
     /// As [`TestDb::new`], on another server: the URL is its superuser's.
     pub fn new_on(server: String) -> Self {
         let db = Self::named_on(server);
-        let template = ensure_template(&db.server);
-        db.create(&format!(" TEMPLATE {template}"));
+        db.create_from_template();
+        db
+    }
+
+    /// The same tables in [`ORGANIZATION_SCHEMA`], which all URLs lead to, beside a legacy
+    /// installation's in `public`.
+    pub fn beside_legacy() -> Self {
+        let mut db = Self::named_on(super::required("TEST_DATABASE_URL"));
+        db.schema = ORGANIZATION_SCHEMA;
+        db.create_from_template();
         db
     }
 
@@ -62,7 +72,7 @@ impl TestDb {
     pub fn unmigrated() -> Self {
         let db = Self::named_on(super::required("TEST_DATABASE_URL"));
         db.create("");
-        apply_roles(&mut connect(&db.superuser_url()));
+        db.apply_roles();
         db
     }
 
@@ -77,7 +87,18 @@ impl TestDb {
     /// The superuser's URL, who sees all rows: for looking at the outcome, never for the code under
     /// test.
     pub fn superuser_url(&self) -> String {
-        with_database(&self.server, &self.name)
+        let url = with_database(&self.server, &self.name);
+        match self.schema {
+            "public" => url,
+            schema => format!("{url}?options=-csearch_path%3D{schema}"),
+        }
+    }
+
+    /// As [`TestDb::url`], without a word of the schema that the tables are in.
+    pub fn plain_url(&self, role: ServiceRole) -> String {
+        let url = self.url(role);
+        url.split_once('?')
+            .map_or(url.clone(), |(url, _)| url.to_owned())
     }
 
     /// Runs one query as superuser and gives its only column as text, row by row (`''` for NULL).
@@ -94,7 +115,7 @@ impl TestDb {
             hex
         });
         let tables = "SELECT relname FROM pg_class WHERE relkind = 'r' \
-             AND relnamespace = 'public'::regnamespace ORDER BY relname";
+             AND relnamespace = current_schema()::regnamespace ORDER BY relname";
         let mut tables = self.query(tables);
         tables.retain(|table| {
             let found = format!(
@@ -122,11 +143,22 @@ impl TestDb {
             .expect("the statements run");
     }
 
+    /// Runs `deploy/postgres/roles.sql` once more.
+    pub fn apply_roles(&self) {
+        apply_roles(&mut connect(&self.superuser_url()));
+    }
+
     fn named_on(server: String) -> Self {
         Self {
             name: format!("test_{}", uuid::Uuid::now_v7().simple()),
             server,
+            schema: "public",
         }
+    }
+
+    fn create_from_template(&self) {
+        let template = ensure_template(&self.server, self.schema);
+        self.create(&format!(" TEMPLATE {template}"));
     }
 
     fn create(&self, how: &str) {
@@ -197,12 +229,16 @@ fn apply_roles(conn: &mut PgConnection) {
         .expect("unlock");
 }
 
-/// Makes the template for exactly these migrations, once, whichever test comes first.
-fn ensure_template(server: &str) -> String {
+/// What stands in `public` beside [`ORGANIZATION_SCHEMA`].
+const LEGACY: &str =
+    include_str!("../../../crates/portalctl/tests/it/fixtures/legacy_whatsapp_genesys.sql");
+
+/// Makes the template for exactly these migrations in that schema, once, whichever test comes first.
+fn ensure_template(server: &str, schema: &str) -> String {
     let fingerprint = uuid::Uuid::new_v5(
         &uuid::Uuid::NAMESPACE_OID,
         format!(
-            "{}{}",
+            "{}{}{schema}{LEGACY}",
             env!("TEMPLATE_FINGERPRINT"),
             include_str!("../../../deploy/postgres/roles.sql")
         )
@@ -226,16 +262,7 @@ fn ensure_template(server: &str) -> String {
         admin
             .batch_execute(&format!("CREATE DATABASE {building}"))
             .expect("create template");
-        let superuser = with_database(server, &building);
-        apply_roles(&mut connect(&superuser));
-        let mut owner = connect(&superuser);
-        owner
-            .batch_execute("SET ROLE agent_portal_owner")
-            .expect("become owner");
-        owner
-            .run_pending_migrations(portal_db_schema::MIGRATIONS)
-            .expect("the migrations apply");
-        drop(owner);
+        fill_template(&with_database(server, &building), schema);
         admin
             .batch_execute(&format!("ALTER DATABASE {building} RENAME TO {name}"))
             .expect("the template is ready");
@@ -244,4 +271,24 @@ fn ensure_template(server: &str) -> String {
         .batch_execute("SELECT pg_advisory_unlock(727002)")
         .expect("unlock");
     name
+}
+
+fn fill_template(superuser: &str, schema: &str) {
+    let mut conn = connect(superuser);
+    if schema == ORGANIZATION_SCHEMA {
+        conn.batch_execute(LEGACY).expect("the legacy tables stand");
+        // Makes the owner.
+        apply_roles(&mut conn);
+        conn.batch_execute(&format!(
+            "CREATE SCHEMA {schema} AUTHORIZATION agent_portal_owner"
+        ))
+        .expect("the schema is made");
+    }
+    apply_roles(&mut conn);
+    conn.batch_execute(&format!(
+        "SET ROLE agent_portal_owner; SET search_path = {schema}"
+    ))
+    .expect("become owner");
+    conn.run_pending_migrations(portal_db_schema::MIGRATIONS)
+        .expect("the migrations apply");
 }

@@ -120,6 +120,14 @@ fn no_service_owns_or_bypasses_anything() {
            AND EXISTS (SELECT FROM unnest(proconfig) c WHERE c LIKE 'search_path=%')",
     );
     assert_eq!(definers, DEFINERS, "each has a fixed search_path");
+    let places = "SELECT DISTINCT c FROM pg_proc, unnest(proconfig) c WHERE prosecdef \
+         AND pronamespace = current_schema()::regnamespace";
+    assert_eq!(
+        db.query(places),
+        ["search_path=pg_catalog, public, pg_temp"]
+    );
+    let elsewhere = TestDb::beside_legacy().query(places);
+    assert_eq!(elsewhere, ["search_path=pg_catalog, agent_portal, pg_temp"]);
     let all_definers = db.query(
         "SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace",
     );

@@ -9,6 +9,7 @@
 
 mod admin;
 mod audit;
+mod beside_legacy;
 mod conversations;
 mod db;
 mod import;
