@@ -15,6 +15,11 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'agent_portal_owner') THEN
         CREATE ROLE agent_portal_owner LOGIN NOINHERIT NOBYPASSRLS;
     END IF;
+    -- portalctl knows a lock that somebody holds by the message: its driver drops the code.
+    IF NOT EXISTS (SELECT FROM pg_roles
+                   WHERE rolname = 'agent_portal_owner' AND 'lc_messages=C' = ANY (rolconfig)) THEN
+        ALTER ROLE agent_portal_owner SET lc_messages = 'C';
+    END IF;
 
     FOREACH login_role IN ARRAY ARRAY['tenant_service', 'agent_portal_service', 'outbound_message_service'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = login_role) THEN

@@ -16,7 +16,7 @@ pub enum Exit {
     Privileges = 4,
     /// A mapping file does not fit the database.
     Mapping = 5,
-    /// Another operation is under way; its holder is named.
+    /// Another operation is under way, or somebody holds a lock; the holder is named.
     Busy = 6,
 }
 
@@ -29,7 +29,7 @@ impl Exit {
         3  the database is not in the state that was asked for\n  \
         4  the role may not read or write a table\n  \
         5  a mapping file does not fit the database\n  \
-        6  another operation is under way; its holder is named";
+        6  another operation is under way, or a lock is held; the holder is named";
 }
 
 impl From<Exit> for std::process::ExitCode {

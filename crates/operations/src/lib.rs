@@ -8,6 +8,7 @@
 mod exit;
 mod lock;
 mod log;
+mod patience;
 
 use std::time::Duration;
 
@@ -16,11 +17,12 @@ use serde_json::Value;
 
 pub use exit::Exit;
 pub use log::{Outcome, Recorded, recent};
+pub use patience::{Limits, patiently};
 
 /// The log.
 pub const TABLE: &str = "public.__portal_operations";
 
-/// Why an operation did not begin.
+/// Why an operation did not begin, or gave up.
 #[derive(Debug, thiserror::Error)]
 pub enum OperationError {
     /// Another operation is under way.
@@ -30,6 +32,17 @@ pub enum OperationError {
     Busy {
         /// Its command, operator, host, since when, and process of the server.
         holder: String,
+    },
+    /// Somebody held a lock for longer than was to be waited.
+    #[error(
+        "a lock was held for longer than was to be waited, by {holder}: wait until they have ended, or end \
+         them with pg_terminate_backend, and try again ({error})"
+    )]
+    Locked {
+        /// Application name, user, since when, and process of the server.
+        holder: String,
+        /// What the last try ended with.
+        error: String,
     },
     /// The database refused the log.
     #[error(

@@ -20,6 +20,8 @@ pub(crate) fn open_placed(url: &SecretString) -> anyhow::Result<(PgConnection, S
     let mut connection =
         PgConnection::establish(url.expose_secret()).context("cannot connect to the database")?;
     connection.batch_execute("SET application_name = 'portalctl'; SET timezone = 'UTC'")?;
+    // Some errors are told by their text alone. Only a superuser may; roles.sql does it for the owner.
+    drop(connection.batch_execute("SET lc_messages = 'C'"));
     let has_schema: Truth = diesel::sql_query(
         "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
              WHERE n.nspname = $1 AND c.relname = '__diesel_schema_migrations') \

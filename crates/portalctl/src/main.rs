@@ -20,6 +20,7 @@ mod drift;
 mod import;
 mod message;
 mod operator;
+mod patience;
 mod signing_keys;
 mod tenant;
 mod user;
@@ -128,7 +129,8 @@ fn main() -> ExitCode {
 }
 
 fn exit_of(error: &anyhow::Error) -> Exit {
-    if let Some(OperationError::Busy { .. }) = error.downcast_ref() {
+    if let Some(OperationError::Busy { .. } | OperationError::Locked { .. }) = error.downcast_ref()
+    {
         return Exit::Busy;
     }
     match error.downcast_ref() {

@@ -78,7 +78,7 @@ impl Rotate {
         let (mut rewrapped, mut left) = (0, 0);
         let mut columns = Vec::new();
         for place in places::ALL {
-            let count = self.column(&mut conn, vault, &place)?;
+            let count = self.column(&mut conn, url, vault, &place)?;
             let column_left = status::left(&mut conn, vault, &place)?;
             rewrapped += count.rewrapped;
             left += column_left;
@@ -122,12 +122,13 @@ impl Rotate {
     fn column(
         &self,
         conn: &mut diesel::PgConnection,
+        url: &SecretString,
         vault: &Vault,
         place: &Place,
     ) -> anyhow::Result<Count> {
         let mut total = Count::default();
         for _ in 0..MOST_PASSES {
-            let pass = self.pass(conn, vault, place, total.rewrapped)?;
+            let pass = self.pass(conn, url, vault, place, total.rewrapped)?;
             total.rewrapped += pass.rewrapped;
             total.unusable = pass.unusable;
             let is_settled = pass.rewrapped == 0 && pass.overtaken == 0;
@@ -141,6 +142,7 @@ impl Rotate {
     fn pass(
         &self,
         conn: &mut diesel::PgConnection,
+        url: &SecretString,
         vault: &Vault,
         place: &Place,
         before: usize,
@@ -151,6 +153,7 @@ impl Rotate {
             let batch = Batch {
                 place,
                 vault,
+                url,
                 after: after.as_deref(),
                 size: self.batch,
                 dry_run: self.dry_run,

@@ -1,24 +1,35 @@
 //! One short transaction of the rotation.
 
+use std::time::Duration;
+
 use diesel::{
     PgConnection, QueryableByName, RunQueryDsl as _,
     connection::SimpleConnection as _,
     sql_types::{Bytea, Integer, Nullable, Text},
 };
+use portal_operations::Limits;
 use portal_vault::{
     Vault, VaultError,
     places::{PLATFORM, Place},
 };
+use secrecy::SecretString;
 
-use crate::connection;
+use crate::{connection, patience};
 
-/// What runs again when it is in somebody's way.
-const TRIES: u32 = 5;
+/// The services write the same rows, each in a short transaction.
+const LIMITS: Limits = Limits {
+    lock_timeout: Duration::from_secs(1),
+    statement_timeout: Duration::ZERO,
+    idle_timeout: Duration::from_mins(1),
+    retry_for: Duration::from_secs(30),
+};
 
 /// Rows of one column, in the order of their ids.
 pub(super) struct Batch<'a> {
     pub(super) place: &'a Place,
     pub(super) vault: &'a Vault,
+    /// Of the connection.
+    pub(super) url: &'a SecretString,
     /// The id of the last row of the batch before.
     pub(super) after: Option<&'a str>,
     pub(super) size: u32,
@@ -50,20 +61,15 @@ struct Stored {
 
 /// The role of the path over all sealed columns; it sees them, ids and nothing else.
 pub(super) fn enter(conn: &mut PgConnection) -> diesel::QueryResult<()> {
-    conn.batch_execute("SET LOCAL ROLE vault_rotator; SET LOCAL lock_timeout = '5s'")
+    conn.batch_execute("SET LOCAL ROLE vault_rotator")
 }
 
 impl Batch<'_> {
     /// The rows that were not sealed with the active key; empty at the end of the column.
     pub(super) fn run(&self, conn: &mut PgConnection) -> anyhow::Result<Vec<Row>> {
-        let mut tries = 1;
-        loop {
-            match connection::transaction(conn, |conn| self.rewrap(conn)) {
-                Ok(rows) => return Ok(rows),
-                Err(error) if tries < TRIES && is_in_the_way(&error) => tries += 1,
-                Err(error) => return Err(error),
-            }
-        }
+        patience::with_limits(conn, self.url, &LIMITS, |conn| {
+            connection::transaction(conn, |conn| self.rewrap(conn))
+        })
     }
 
     fn rewrap(&self, conn: &mut PgConnection) -> anyhow::Result<Vec<Row>> {
@@ -142,10 +148,4 @@ impl Batch<'_> {
 /// A condition; `$1` is how records of the active key begin.
 pub(super) fn is_of_another_key(column: &str) -> String {
     format!("{column} IS NOT NULL AND substring({column} FROM 1 FOR octet_length($1)) <> $1")
-}
-
-/// A lock that somebody holds, or holds while waiting for ours.
-fn is_in_the_way(error: &anyhow::Error) -> bool {
-    let text = error.to_string();
-    text.contains("lock timeout") || text.contains("deadlock detected")
 }

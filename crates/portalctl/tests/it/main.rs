@@ -15,6 +15,7 @@ mod db;
 mod import;
 mod inspect;
 mod messages;
+mod patience;
 mod signing_keys;
 mod tenants;
 mod vault;
