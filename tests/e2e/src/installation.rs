@@ -81,7 +81,15 @@ impl Installation {
 
     /// As [`Installation::start`], on a Redis that each service enters as a user of its own.
     pub async fn start_on(redis: &PrivateRedis) -> Self {
-        let mut installation = Self::build(Ports::default(), Some(redis)).await;
+        let mut installation = Self::build(TestDb::new(), Ports::default(), Some(redis)).await;
+        installation.admin_token = installation.sign_in_admin().await;
+        installation.set_up_tenants().await;
+        installation
+    }
+
+    /// As [`Installation::start`], in a schema of its own beside a legacy installation's tables.
+    pub async fn start_beside_legacy() -> Self {
+        let mut installation = Self::build(TestDb::beside_legacy(), Ports::default(), None).await;
         installation.admin_token = installation.sign_in_admin().await;
         installation.set_up_tenants().await;
         installation
@@ -89,15 +97,14 @@ impl Installation {
 
     /// Everything runs; there is nobody but the platform administrator.
     pub async fn without_tenants(ports: Ports) -> Self {
-        Self::build(ports, None).await
+        Self::build(TestDb::new(), ports, None).await
     }
 
     #[expect(
         clippy::too_many_lines,
         reason = "the three services' settings, one after the other"
     )]
-    async fn build(ports: Ports, redis: Option<&PrivateRedis>) -> Self {
-        let db = TestDb::new();
+    async fn build(db: TestDb, ports: Ports, redis: Option<&PrivateRedis>) -> Self {
         let redirect_uri = ports.redirect_uri();
         let sandbox = Sandbox::start(SandboxConfig {
             redirect_uris: vec![redirect_uri.clone()],

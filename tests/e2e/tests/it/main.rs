@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod beside_legacy;
 mod canaries;
 mod conversations;
 mod doors;
