@@ -75,7 +75,12 @@ impl Drop for Scratch {
 pub(crate) fn run(conn: &mut PgConnection, url: &SecretString) -> anyhow::Result<Answer> {
     let has = catalogue(conn)?;
     let mut server = connection::open(url)?;
-    let name = format!("portal_drift_{}", Uuid::now_v7().simple());
+    // Says of which database it is, should it be left behind.
+    let own: Line = diesel::sql_query(
+        "SELECT oid::text AS line FROM pg_database WHERE datname = current_database()",
+    )
+    .get_result(conn)?;
+    let name = format!("portal_drift_{}_{}", own.line, Uuid::now_v7().simple());
     server
         .batch_execute(&format!("CREATE DATABASE {name}"))
         .context(

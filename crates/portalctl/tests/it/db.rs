@@ -249,7 +249,10 @@ fn what_no_migration_made_is_drift() {
             "table messages: row security"
         ]
     );
-    let left = db.query("SELECT count(*) FROM pg_database WHERE datname LIKE 'portal_drift_%'");
+    let left = db.query(
+        "SELECT count(*) FROM pg_database WHERE datname LIKE 'portal_drift_' || \
+         (SELECT oid FROM pg_database WHERE datname = current_database()) || '_%'",
+    );
     assert_eq!(left, ["0"]);
     let refused = portalctl(&db.url(ServiceRole::Owner), &["db", "drift"]);
     assert_eq!(refused.status.code(), Some(1));

@@ -169,7 +169,7 @@ fn a_rehearsal_applies_everything_and_keeps_nothing() {
 
     db.execute(
         "DELETE FROM __diesel_schema_migrations \
-         WHERE version = (SELECT max(version) FROM __diesel_schema_migrations)",
+         WHERE version = (SELECT min(version) FROM __diesel_schema_migrations)",
     );
     let fails = portalctl(&url, &["db", "migrate", "--dry-run"]);
     assert_eq!(fails.status.code(), Some(1));
