@@ -1,11 +1,13 @@
 //! Why a legacy database was not read.
 
+use diesel::{PgConnection, QueryableByName, RunQueryDsl as _, sql_query, sql_types::Text};
+
 /// Why a legacy database was not read. Nothing is changed in any case.
 #[derive(Debug, thiserror::Error)]
 pub enum LegacyError {
     /// The role may not read these tables.
     #[error(
-        "the role {role} may not read {tables}: as their owner, run GRANT SELECT ON {tables} TO {role};"
+        "the role {role} may not read {tables}: as their owner, run GRANT SELECT ON {tables} TO {role}; (if policies of theirs hide rows, log in as their owner instead)"
     )]
     Privileges {
         /// The role that is connected.
@@ -19,4 +21,25 @@ pub enum LegacyError {
     /// The database did not answer as it should.
     #[error(transparent)]
     Database(#[from] diesel::result::Error),
+}
+
+/// Refuses when there are tables, quoted, that the role may not read.
+pub(crate) fn require_readable(
+    conn: &mut PgConnection,
+    closed: &[String],
+) -> Result<(), LegacyError> {
+    if closed.is_empty() {
+        return Ok(());
+    }
+    let role = sql_query("SELECT quote_ident(current_user) AS value").get_result::<Word>(conn)?;
+    Err(LegacyError::Privileges {
+        role: role.value,
+        tables: closed.join(", "),
+    })
+}
+
+#[derive(QueryableByName)]
+struct Word {
+    #[diesel(sql_type = Text)]
+    value: String,
 }

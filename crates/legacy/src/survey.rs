@@ -6,7 +6,9 @@ use diesel::{
 };
 use serde::Serialize;
 
-use crate::{Catalog, LegacyError, Mapping, identifier, subjects::SUBJECTS};
+use crate::{
+    Catalog, LegacyError, Mapping, error::require_readable, identifier, subjects::SUBJECTS,
+};
 
 /// What is in the mapped tables.
 #[derive(Debug, Serialize)]
@@ -176,14 +178,7 @@ fn require_privileges(
         })
         .map(|name| from(mapping, name))
         .collect();
-    if closed.is_empty() {
-        return Ok(());
-    }
-    let role = sql_query("SELECT quote_ident(current_user) AS value").get_result::<Word>(conn)?;
-    Err(LegacyError::Privileges {
-        role: role.value,
-        tables: closed.join(", "),
-    })
+    require_readable(conn, &closed)
 }
 
 fn require_time_zone(conn: &mut PgConnection, mapping: &Mapping) -> Result<(), LegacyError> {
@@ -207,12 +202,6 @@ fn count(conn: &mut PgConnection, sql: &str) -> Result<i64, LegacyError> {
 struct Count {
     #[diesel(sql_type = BigInt)]
     value: i64,
-}
-
-#[derive(QueryableByName)]
-struct Word {
-    #[diesel(sql_type = Text)]
-    value: String,
 }
 
 #[derive(QueryableByName)]

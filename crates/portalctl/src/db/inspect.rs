@@ -5,7 +5,10 @@ use std::{fmt::Write as _, fs::OpenOptions, io::Write as _, path::PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use diesel::PgConnection;
-use portal_legacy::{Catalog, LegacyError, Mapping, Shape, Survey, read_only, survey};
+use portal_legacy::{
+    Catalog, DataHash, LegacyError, Mapping, Shape, Survey, data_hash, fingerprint, read_only,
+    survey,
+};
 
 use crate::Answer;
 
@@ -20,6 +23,9 @@ pub(crate) struct Inspect {
     /// Write to this new file which table and column means what, to be read and put right.
     #[arg(long, value_name = "FILE", conflicts_with = "mapping")]
     write_mapping: Option<PathBuf>,
+    /// Read every row, too, and tell a hash of what is in each table.
+    #[arg(long)]
+    hash: bool,
 }
 
 /// What was seen, all of it on one snapshot.
@@ -30,6 +36,8 @@ struct Seen {
     /// What a proposed mapping leaves to the operator.
     undecided: Vec<String>,
     survey: Option<Survey>,
+    fingerprint: String,
+    data: Option<DataHash>,
 }
 
 pub(super) fn run(arguments: &Inspect, conn: &mut PgConnection) -> anyhow::Result<Answer> {
@@ -41,10 +49,21 @@ pub(super) fn run(arguments: &Inspect, conn: &mut PgConnection) -> anyhow::Resul
         }
         None => None,
     };
-    let seen = read_only(conn, |conn| look(conn, &arguments.schema, given))?;
+    let seen = read_only(conn, |conn| look(conn, arguments, given))?;
     let mut text = seen.shape.explain();
+    write!(text, "\nFingerprint of the catalog: {}", seen.fingerprint)?;
     if let Some(survey) = &seen.survey {
         describe(survey, &mut text)?;
+    }
+    if let Some(data) = &seen.data {
+        for table in &data.tables {
+            write!(
+                text,
+                "\n{}: {} rows, hash {}",
+                table.table, table.rows, table.hash
+            )?;
+        }
+        write!(text, "\nHash of all data: {}", data.overall)?;
     }
     if !seen.undecided.is_empty() {
         write!(
@@ -76,6 +95,8 @@ pub(super) fn run(arguments: &Inspect, conn: &mut PgConnection) -> anyhow::Resul
             "mapping": seen.mapping,
             "undecided": seen.undecided,
             "survey": seen.survey,
+            "fingerprint": seen.fingerprint,
+            "data": seen.data,
         }),
         text,
     })
@@ -83,9 +104,10 @@ pub(super) fn run(arguments: &Inspect, conn: &mut PgConnection) -> anyhow::Resul
 
 fn look(
     conn: &mut PgConnection,
-    schema: &str,
+    arguments: &Inspect,
     given: Option<Mapping>,
 ) -> Result<Seen, LegacyError> {
+    let schema = arguments.schema.as_str();
     let catalog = Catalog::read(conn, schema)?;
     let shape = Shape::of(&catalog);
     let proposed = given.is_none();
@@ -101,7 +123,15 @@ fn look(
             Err(error) => return Err(error),
         }
     }
+    let mut data = None;
+    if arguments.hash {
+        data = Some(data_hash(conn, schema, |table, done, total| {
+            eprintln!("reading {}/{total}: {table}", done + 1);
+        })?);
+    }
     Ok(Seen {
+        fingerprint: fingerprint(conn, schema)?,
+        data,
         catalog,
         shape,
         mapping,
