@@ -383,6 +383,7 @@ diesel::table! {
         deactivated_at -> Nullable<Timestamptz>,
         deactivated_by -> Nullable<Text>,
         seen_in_run -> Nullable<Uuid>,
+        is_placeholder -> Bool,
     }
 }
 

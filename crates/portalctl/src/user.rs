@@ -49,11 +49,22 @@ pub(crate) struct Activate {
     /// The tenant's id.
     #[arg(long, value_name = "TENANT_ID", value_parser = tenant_id)]
     tenant: TenantId,
-    /// Genesys' id of the person.
-    #[arg(long, value_parser = genesys_id)]
-    genesys_user_id: String,
+    #[command(flatten)]
+    person: Person,
     #[command(flatten)]
     changing: Changing,
+}
+
+/// Who it is, by one of two ids.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
+struct Person {
+    /// Genesys' id of the person.
+    #[arg(long, value_parser = genesys_id)]
+    genesys_user_id: Option<String>,
+    /// The id here, as for somebody whose id Genesys has not told yet.
+    #[arg(long)]
+    user_id: Option<Uuid>,
 }
 
 #[derive(Debug, Args)]
@@ -91,6 +102,7 @@ struct UserRow {
     role: String,
     is_active: bool,
     deactivated_by: Option<String>,
+    is_placeholder: bool,
     last_login_at: Option<DateTime<Utc>>,
 }
 
@@ -103,7 +115,7 @@ impl UserRow {
         json!({
             "user_id": self.user_id, "genesys_user_id": self.genesys_user_id, "role": self.role,
             "is_active": self.is_active, "deactivated_by": self.deactivated_by,
-            "last_login_at": self.last_login_at,
+            "is_placeholder": self.is_placeholder, "last_login_at": self.last_login_at,
         })
     }
 }
@@ -121,6 +133,7 @@ fn list(work: &Work, tenant: &TenantId) -> anyhow::Result<Answer> {
     let mut text = format!("{} people", found.len());
     for user in &found {
         let state = match (user.is_active, user.deactivated_by.as_deref()) {
+            (true, _) if user.is_placeholder => "waits for the first sign-in".to_owned(),
             (true, _) => "active".to_owned(),
             (false, Some(by)) => format!("deactivated by {by}"),
             (false, None) => "deactivated".to_owned(),
@@ -136,17 +149,27 @@ fn list(work: &Work, tenant: &TenantId) -> anyhow::Result<Answer> {
 }
 
 /// The person of the transaction's tenant.
-fn lock(tx: &mut Tx<'_>, tenant: &TenantId, genesys_user_id: &str) -> Result<UserRow, Refusal> {
+fn lock(tx: &mut Tx<'_>, tenant: &TenantId, person: &Person) -> Result<UserRow, Refusal> {
+    let by_genesys = genesys_users::genesys_user_id.nullable();
+    let by_ours = genesys_users::user_id.nullable();
     let found = genesys_users::table
         .filter(genesys_users::tenant_id.eq(tenant.as_str()))
-        .filter(genesys_users::genesys_user_id.eq(genesys_user_id))
+        .filter(
+            by_genesys
+                .eq(person.genesys_user_id.as_deref())
+                .or(by_ours.eq(person.user_id)),
+        )
         .select(UserRow::as_select())
         .for_update()
         .first(tx.conn())
         .optional()?;
     found.ok_or_else(|| {
+        let who = match (&person.genesys_user_id, person.user_id) {
+            (Some(id), _) => format!("Genesys' id {id}"),
+            (None, id) => format!("the id {}", id.unwrap_or_default()),
+        };
         told(format!(
-            "the tenant {tenant} has nobody with Genesys' id {genesys_user_id}; see `portalctl user list --tenant {tenant}`"
+            "the tenant {tenant} has nobody with {who}; see `portalctl user list --tenant {tenant}`"
         ))
     })
 }
@@ -154,10 +177,10 @@ fn lock(tx: &mut Tx<'_>, tenant: &TenantId, genesys_user_id: &str) -> Result<Use
 impl Activate {
     fn run(&self, work: &Work) -> anyhow::Result<Answer> {
         let (tenant, actor) = (self.tenant.clone(), self.changing.actor());
-        let genesys_user_id = self.genesys_user_id.clone();
+        let person = self.person.clone();
         let user = work.change(&self.tenant, &self.changing, move |tx| {
             lock_living(tx, &tenant)?;
-            let user = lock(tx, &tenant, &genesys_user_id)?;
+            let user = lock(tx, &tenant, &person)?;
             if user.is_active {
                 return Ok(user);
             }
@@ -212,10 +235,14 @@ impl Move {
     fn run(&self, work: &Work) -> anyhow::Result<Answer> {
         anyhow::ensure!(self.from != self.to, "--from and --to are the same tenant");
         let (from, to) = (self.from.clone(), self.to.clone());
-        let (actor, genesys_user_id) = (self.changing.actor(), self.genesys_user_id.clone());
+        let actor = self.changing.actor();
+        let person = Person {
+            genesys_user_id: Some(self.genesys_user_id.clone()),
+            user_id: None,
+        };
         let moved = work.change(&self.from, &self.changing, move |tx| {
             let now = Utc::now();
-            let user = lock(tx, &from, &genesys_user_id)?;
+            let user = lock(tx, &from, &person)?;
             let sessions = end_sessions(tx, &from, user.user_id, now)?;
             let conversations = give_conversations_back(tx, &from, user.user_id, now)?;
             retire(tx, &from, &user, now)?;

@@ -84,7 +84,7 @@ impl From<ConversationError> for ApiError {
             }
             E::PersonInactive => Self::conflict(
                 "USER_DEACTIVATED",
-                "This person's access was switched off; choose somebody else.",
+                "This person's access was switched off, or the person has not signed in yet; choose somebody else.",
             ),
             E::Db(cause) => from_db(cause),
         }
@@ -300,7 +300,7 @@ impl From<Refusal> for ApiError {
             Refusal::KnownElsewhere => {
                 Self::forbidden("USER_IN_OTHER_ORGANIZATION", USER_IN_OTHER_ORGANIZATION)
             }
-            Refusal::UserDeactivated => user_deactivated(),
+            Refusal::UserDeactivated | Refusal::PlaceholderDeactivated(_) => user_deactivated(),
         }
     }
 }

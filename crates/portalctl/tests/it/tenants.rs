@@ -2,6 +2,7 @@
 
 use portal_test_harness::{ServiceRole, TestDb};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::{portalctl, stderr, stdout};
 
@@ -191,6 +192,45 @@ fn a_person_is_activated_again() {
         unknown.contains("has nobody with Genesys' id g-2"),
         "{unknown}"
     );
+}
+
+#[test]
+fn somebody_who_never_signed_in_is_activated_by_the_id_here() {
+    let (db, url) = world();
+    let id = Uuid::now_v7();
+    db.execute(&format!(
+        "INSERT INTO genesys_users (user_id, tenant_id, genesys_org_id, genesys_user_id, name, is_placeholder, \
+             is_active, deactivated_by) \
+         VALUES ('{id}', 'acme_corp', '', 'legacy:7', 'Bob', true, false, 'operator')"
+    ));
+    let id = id.to_string();
+    let command = [
+        "user",
+        "activate",
+        "--tenant",
+        "acme_corp",
+        "--user-id",
+        &id,
+    ];
+    assert_eq!(done(&url, &command)["changed"], true);
+    let listed = portalctl(&url, &["user", "list", "--tenant", "acme_corp"]);
+    let listed = stdout(&listed);
+    assert!(
+        listed.contains("legacy:7  agent  waits for the first sign-in"),
+        "{listed}"
+    );
+    let other = Uuid::now_v7().to_string();
+    let unknown = [
+        "user",
+        "activate",
+        "--tenant",
+        "acme_corp",
+        "--user-id",
+        &other,
+    ];
+    assert!(refused(&url, &unknown).contains(&format!("has nobody with the id {other}")));
+    let nobody = portalctl(&url, &["user", "activate", "--tenant", "acme_corp"]);
+    assert_eq!(nobody.status.code(), Some(2), "{}", stdout(&nobody));
 }
 
 const MOVE: [&str; 8] = [

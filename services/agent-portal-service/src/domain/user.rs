@@ -35,6 +35,8 @@ pub(crate) struct User {
     pub(crate) deactivated_by: Option<DeactivatedBy>,
     /// Genesys' version of the person's record.
     pub(crate) genesys_version: Option<i64>,
+    /// Whether the row waits for the person's first sign-in: a migration knew the e-mail alone.
+    pub(crate) is_placeholder: bool,
     /// When we first saw the person.
     pub(crate) created_at: DateTime<Utc>,
     /// The last sign-in.
@@ -45,6 +47,15 @@ impl User {
     /// Whether Genesys alone switched the person off: a person who is active there again comes back.
     pub(crate) fn may_come_back(&self) -> bool {
         !self.is_active && self.deactivated_by == Some(DeactivatedBy::Genesys)
+    }
+
+    /// The placeholder as the person's own row.
+    pub(crate) fn claimed_by(self, told: &GenesysPerson) -> Self {
+        Self {
+            genesys_user_id: told.user_id.clone(),
+            is_placeholder: false,
+            ..self
+        }
     }
 }
 
@@ -158,6 +169,9 @@ pub(crate) fn merge(known: &User, told: &GenesysPerson) -> (User, UserChanges) {
         user.name.clone_from(&told.name);
         user.genesys_version = told.version.or(known.genesys_version);
     }
+    if known.genesys_org_id.is_empty() {
+        user.genesys_org_id.clone_from(&told.org_id);
+    }
     // Roles are not part of the versioned record: granting one does not raise the version.
     user.role = match (known.role_override, told.role) {
         (Some(given), _) => given,
@@ -191,6 +205,7 @@ mod tests {
             is_active: true,
             deactivated_by: None,
             genesys_version: Some(5),
+            is_placeholder: false,
             created_at: Utc::now(),
             last_login_at: None,
         }

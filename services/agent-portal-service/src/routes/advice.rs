@@ -162,6 +162,7 @@ mod tests {
             Refusal::TenantSuspended,
             Refusal::KnownElsewhere,
             Refusal::UserDeactivated,
+            Refusal::PlaceholderDeactivated(portal_types::UserId::generate()),
         ];
         let errors = [
             SignInError::UnknownState,

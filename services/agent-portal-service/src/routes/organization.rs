@@ -150,6 +150,8 @@ pub(crate) struct PersonView {
     is_active: bool,
     /// `admin`, `genesys` or `operator`
     deactivated_by: Option<&'static str>,
+    /// Brought from a legacy installation; the first sign-in with this e-mail makes it that person's
+    is_placeholder: bool,
     created_at: DateTime<Utc>,
     last_login_at: Option<DateTime<Utc>>,
 }
@@ -164,6 +166,7 @@ impl From<User> for PersonView {
             role_override: user.role_override,
             is_active: user.is_active,
             deactivated_by: user.deactivated_by.map(DeactivatedBy::as_str),
+            is_placeholder: user.is_placeholder,
             created_at: user.created_at,
             last_login_at: user.last_login_at,
         }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{dsl::not, prelude::*};
 use portal_conversations::{ConversationRow, Search};
 use portal_db::{DbError, Tx};
 use portal_db_schema::schema::{
@@ -301,7 +301,7 @@ pub(crate) fn find_people(
 }
 
 /// Whether somebody may be given conversations, which stays so until the transaction ends; nothing
-/// when the tenant has no such person.
+/// when the tenant has no such person. A placeholder keeps what it has and is given nothing.
 pub(crate) fn lock_target(
     tx: &mut Tx<'_>,
     tenant: &TenantId,
@@ -311,7 +311,7 @@ pub(crate) fn lock_target(
         .filter(users::tenant_id.eq(tenant.as_str()))
         .filter(users::user_id.eq(user.as_uuid()))
         .for_share()
-        .select(users::is_active)
+        .select(users::is_active.and(not(users::is_placeholder)))
         .first(tx.conn())
         .optional()?)
 }

@@ -1,7 +1,10 @@
 //! `genesys_users`, as administrators and syncs look after them.
 
 use chrono::{DateTime, Utc};
-use diesel::{dsl::count_star, prelude::*};
+use diesel::{
+    dsl::{count_star, not},
+    prelude::*,
+};
 use portal_db::{DbError, Tx, containing};
 use portal_db_schema::schema::genesys_users as users;
 use portal_types::{Role, TenantId, UserId};
@@ -82,7 +85,7 @@ pub(crate) fn lock_user(
         .transpose()
 }
 
-/// Active administrators of the tenant, locked until the end of the transaction: of two changes at
+/// Active administrators of the tenant, who have been here, locked until the end of the transaction: of two changes at
 /// once the second sees what the first made.
 pub(crate) fn lock_active_admins(
     tx: &mut Tx<'_>,
@@ -91,7 +94,7 @@ pub(crate) fn lock_active_admins(
     let ids: Vec<Uuid> = users::table
         .filter(users::tenant_id.eq(tenant_id.as_str()))
         .filter(users::role.eq(Role::Admin.as_str()))
-        .filter(users::is_active)
+        .filter(users::is_active.and(not(users::is_placeholder)))
         .order(users::user_id)
         .select(users::user_id)
         .for_update()
@@ -170,7 +173,8 @@ pub(crate) fn mark_seen(
     Ok(())
 }
 
-/// Active people that the run has not seen, by Genesys' id, after `after`.
+/// Active people that the run has not seen, by Genesys' id, after `after`. Genesys knows no placeholders, which
+/// says nothing about those who come.
 pub(crate) fn list_unseen(
     tx: &mut Tx<'_>,
     tenant_id: &TenantId,
@@ -180,7 +184,7 @@ pub(crate) fn list_unseen(
 ) -> Result<Vec<String>, DbError> {
     Ok(users::table
         .filter(users::tenant_id.eq(tenant_id.as_str()))
-        .filter(users::is_active)
+        .filter(users::is_active.and(not(users::is_placeholder)))
         .filter(users::seen_in_run.is_distinct_from(run_id))
         .filter(users::genesys_user_id.gt(after))
         .order(users::genesys_user_id)
@@ -189,10 +193,12 @@ pub(crate) fn list_unseen(
         .load(tx.conn())?)
 }
 
-/// How many people are active, and how many there are.
+/// How many people are active, and how many there are; placeholders are not active yet.
 pub(crate) fn count_people(tx: &mut Tx<'_>, tenant_id: &TenantId) -> Result<(i64, i64), DbError> {
     let of_tenant = || users::table.filter(users::tenant_id.eq(tenant_id.to_string()));
-    let active = of_tenant().filter(users::is_active).count();
+    let active = of_tenant()
+        .filter(users::is_active.and(not(users::is_placeholder)))
+        .count();
     Ok((
         active.get_result(tx.conn())?,
         of_tenant().count().get_result(tx.conn())?,

@@ -9,6 +9,11 @@ use uuid::Uuid;
 
 use crate::domain::{DeactivatedBy, User, UserChanges};
 
+diesel::define_sql_function! {
+    /// PostgreSQL's `lower`, which the index on placeholders' e-mails uses.
+    fn lower(text: diesel::sql_types::Text) -> diesel::sql_types::Text;
+}
+
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = genesys_users)]
 pub(super) struct UserRow {
@@ -23,6 +28,7 @@ pub(super) struct UserRow {
     is_active: bool,
     deactivated_by: Option<String>,
     genesys_version: Option<i64>,
+    is_placeholder: bool,
     created_at: DateTime<Utc>,
     last_login_at: Option<DateTime<Utc>>,
 }
@@ -47,6 +53,7 @@ impl TryFrom<UserRow> for User {
             is_active: row.is_active,
             deactivated_by: row.deactivated_by.as_deref().and_then(DeactivatedBy::parse),
             genesys_version: row.genesys_version,
+            is_placeholder: row.is_placeholder,
             created_at: row.created_at,
             last_login_at: row.last_login_at,
         })
@@ -86,6 +93,24 @@ pub(crate) fn lock_user_by_genesys_id(
         .transpose()
 }
 
+/// Placeholders with this e-mail, whatever the letters' case, locked until the end of the transaction. Of two
+/// at once who look, the second finds none that the first has made somebody's own.
+pub(crate) fn lock_placeholders(
+    tx: &mut Tx<'_>,
+    tenant_id: &TenantId,
+    email: &str,
+) -> Result<Vec<User>, DbError> {
+    let rows: Vec<UserRow> = genesys_users::table
+        .filter(genesys_users::tenant_id.eq(tenant_id.as_str()))
+        .filter(genesys_users::is_placeholder)
+        .filter(lower(genesys_users::genesys_email.assume_not_null()).eq(lower(email)))
+        .order(genesys_users::user_id)
+        .select(UserRow::as_select())
+        .for_update()
+        .load(tx.conn())?;
+    rows.into_iter().map(User::try_from).collect()
+}
+
 /// Adds the user; false when somebody else just did.
 pub(crate) fn insert_user(tx: &mut Tx<'_>, user: &User) -> Result<bool, DbError> {
     let rows = diesel::insert_into(genesys_users::table)
@@ -122,6 +147,8 @@ pub(crate) fn update_user(
         .filter(genesys_users::user_id.eq(user.user_id.as_uuid()));
     diesel::update(row)
         .set((
+            genesys_users::genesys_user_id.eq(&user.genesys_user_id),
+            genesys_users::is_placeholder.eq(user.is_placeholder),
             genesys_users::genesys_org_id.eq(&user.genesys_org_id),
             genesys_users::genesys_email.eq(user.email.as_deref()),
             genesys_users::name.eq(&user.name),

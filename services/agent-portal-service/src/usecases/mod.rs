@@ -7,6 +7,7 @@ pub(crate) mod genesys_tokens;
 pub(crate) mod live_feed;
 pub(crate) mod organization;
 pub(crate) mod people;
+mod placeholders;
 pub(crate) mod profiles;
 mod roles;
 pub(crate) mod sessions;

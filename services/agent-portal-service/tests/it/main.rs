@@ -21,6 +21,7 @@ mod live_feed;
 mod openapi;
 mod operations;
 mod people;
+mod placeholders;
 mod portal;
 mod process;
 mod profile;

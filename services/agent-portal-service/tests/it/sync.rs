@@ -27,7 +27,7 @@ fn with_client(world: &World, tenant: &str, client_id: &str, secret: &str) {
     });
 }
 
-fn acme_client(world: &World) {
+pub(crate) fn acme_client(world: &World) {
     with_client(
         world,
         "acme_corp",
@@ -59,7 +59,7 @@ fn add_people(sandbox: &Sandbox, count: usize) {
     }
 }
 
-async fn sync(world: &World, admin: &Person) -> (StatusCode, Value) {
+pub(crate) async fn sync(world: &World, admin: &Person) -> (StatusCode, Value) {
     world.call(Method::POST, SYNC, &admin.access).await
 }
 

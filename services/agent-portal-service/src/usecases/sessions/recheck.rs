@@ -196,7 +196,9 @@ impl Sessions {
             .write("sessions.recheck", &owner.tenant, move |tx| {
                 let known = users::lock_user_by_genesys_id(tx, &tenant_id, &person.user_id)?;
                 let Some(known) = known.filter(|known| {
-                    known.user_id == user_id && known.genesys_org_id == person.org_id
+                    known.user_id == user_id
+                        && (known.genesys_org_id == person.org_id
+                            || known.genesys_org_id.is_empty())
                 }) else {
                     return Ok(Applied::Stranger);
                 };

@@ -7,6 +7,7 @@ use portal_cache::CacheError;
 use portal_db::DbError;
 use portal_genesys::{ErrorKind, GenesysError};
 use portal_tenant_client::TenantClientError;
+use portal_types::UserId;
 
 use crate::usecases::genesys_clients::ClientError;
 
@@ -72,6 +73,8 @@ pub(crate) enum Refusal {
     KnownElsewhere,
     #[error("the person was deactivated")]
     UserDeactivated,
+    #[error("the person was deactivated before the first sign-in")]
+    PlaceholderDeactivated(UserId),
 }
 
 impl SignInError {
@@ -142,7 +145,7 @@ impl Refusal {
             Self::OtherTenant => "other_tenant",
             Self::TenantSuspended => "tenant_suspended",
             Self::KnownElsewhere => "known_elsewhere",
-            Self::UserDeactivated => "user_deactivated",
+            Self::UserDeactivated | Self::PlaceholderDeactivated(_) => "user_deactivated",
         }
     }
 }

@@ -13,7 +13,13 @@ use crate::{
     domain::{GenesysPerson, ToldRole, User, merge},
     events::produced::{self, SessionRef, UserEvent},
     store::{sessions, users},
-    usecases::{Cause, genesys_tokens::SealedTokens, people::tell_person, roles},
+    usecases::{
+        Cause,
+        genesys_tokens::SealedTokens,
+        people::tell_person,
+        placeholders::{self, Waiting},
+        roles,
+    },
 };
 
 /// The longest that the column takes.
@@ -34,7 +40,7 @@ pub(super) struct NewSignIn {
 }
 
 impl SignIn {
-    /// Finds or creates the person and begins the session.
+    /// Finds, claims or creates the person and begins the session.
     pub(super) async fn provision(&self, mut new: NewSignIn) -> Result<User, SignInError> {
         new.user_agent = new.user_agent.map(|text| cut(&text, MAX_USER_AGENT));
         let now = self.clock.now();
@@ -89,7 +95,12 @@ fn save_user(
 ) -> Result<(User, Vec<UserEvent>), SignInError> {
     let genesys_user_id = &new.person.user_id;
     let known = users::lock_user_by_genesys_id(tx, &new.tenant_id, genesys_user_id)?;
-    let known = if let Some(known) = known {
+    let waits = match known {
+        Some(_) => None,
+        None => waiting(tx, new)?,
+    };
+    let is_claimed = waits.is_some();
+    let known = if let Some(known) = known.or(waits) {
         known
     } else {
         if new.person.role == ToldRole::Nothing {
@@ -110,7 +121,7 @@ fn save_user(
         return Err(Refusal::NoRole.into());
     }
     let (merged, mut changes) = merge(&known, &new.person);
-    changes.details |= !known.is_active;
+    changes.details |= !known.is_active || is_claimed;
     let user = User {
         is_active: true,
         deactivated_by: None,
@@ -118,7 +129,20 @@ fn save_user(
         ..merged
     };
     users::update_user(tx, &user, changes, now)?;
+    if is_claimed {
+        let actor = audit::Actor::User(user.user_id.to_string());
+        placeholders::note_claim(tx, &user, actor, new.cause.request_id.clone())?;
+    }
     Ok((user, UserEvent::of(changes).collect()))
+}
+
+/// The placeholder that waited for the person, as theirs.
+fn waiting(tx: &mut Tx<'_>, new: &NewSignIn) -> Result<Option<User>, SignInError> {
+    match placeholders::find(tx, &new.tenant_id, &new.person)? {
+        Waiting::None => Ok(None),
+        Waiting::One(user) => Ok(Some(user.claimed_by(&new.person))),
+        Waiting::Closed(user) => Err(Refusal::PlaceholderDeactivated(user).into()),
+    }
 }
 
 fn first_seen(new: &NewSignIn, now: DateTime<Utc>) -> User {
@@ -138,6 +162,7 @@ fn first_seen(new: &NewSignIn, now: DateTime<Utc>) -> User {
         is_active: true,
         deactivated_by: None,
         genesys_version: new.person.version,
+        is_placeholder: false,
         created_at: now,
         last_login_at: Some(now),
     }

@@ -81,6 +81,9 @@ fn hint(refusal: Refusal, identity: &Identity, region: &Region, known: &Known) -
         (Refusal::UserDeactivated, Some(tenant)) => Some(format!(
             "portalctl user activate --tenant {tenant} --genesys-user-id {user}"
         )),
+        (Refusal::PlaceholderDeactivated(user), Some(tenant)) => Some(format!(
+            "portalctl user activate --tenant {tenant} --user-id {user}"
+        )),
         _ => None,
     }
 }

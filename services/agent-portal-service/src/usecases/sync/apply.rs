@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use portal_db::{CrossTenantPath, DbError, Scope, Tx};
+use portal_db::{CrossTenantPath, DbError, Scope, Tx, audit};
 use portal_events::EventContext;
 use portal_genesys::{EntityState, ListedUser, UserPage};
 use portal_types::{TenantId, UserId};
@@ -18,7 +18,10 @@ use crate::{
     },
     events::produced::{self, UserEvent},
     store::{people, sessions::EndedSession, sync_runs, users},
-    usecases::people::{self as people_events, switch_off},
+    usecases::{
+        people::{self as people_events, switch_off},
+        placeholders::{self, Waiting},
+    },
 };
 
 /// What is to be told after the commit.
@@ -200,6 +203,23 @@ impl Part<'_> {
             self.skip(1);
             return Ok(());
         }
+        self.update(tx, merged, changes).map(drop)
+    }
+
+    fn claim(&mut self, tx: &mut Tx<'_>, user: User, told: &GenesysPerson) -> Result<(), DbError> {
+        let (merged, mut changes) = merge(&user.claimed_by(told), told);
+        changes.details = true;
+        let user = self.update(tx, merged, changes)?;
+        let actor = audit::Actor::Service("agent-portal-service".to_owned());
+        placeholders::note_claim(tx, &user, actor, None)
+    }
+
+    fn update(
+        &mut self,
+        tx: &mut Tx<'_>,
+        merged: User,
+        changes: UserChanges,
+    ) -> Result<User, DbError> {
         let user = User {
             is_active: true,
             deactivated_by: None,
@@ -214,7 +234,7 @@ impl Part<'_> {
             self.applied.role_changed.push((user.user_id, self.now));
         }
         self.applied.counts.updated += 1;
-        Ok(())
+        Ok(user)
     }
 
     fn newcomer(&mut self, tx: &mut Tx<'_>, told: &GenesysPerson) -> Result<(), DbError> {
@@ -223,6 +243,14 @@ impl Part<'_> {
             self.skip(1);
             return Ok(());
         };
+        match placeholders::find(tx, self.tenant, told)? {
+            Waiting::None => {}
+            Waiting::One(user) => return self.claim(tx, user, told),
+            Waiting::Closed(_) => {
+                self.skip(1);
+                return Ok(());
+            }
+        }
         let user = User {
             user_id: UserId::generate(),
             tenant_id: self.tenant.clone(),
@@ -235,6 +263,7 @@ impl Part<'_> {
             is_active: true,
             deactivated_by: None,
             genesys_version: told.version,
+            is_placeholder: false,
             created_at: self.now,
             last_login_at: None,
         };
