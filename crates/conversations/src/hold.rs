@@ -270,20 +270,22 @@ impl ConversationRow {
     }
 }
 
+/// Ids are greater the later a message was written, and messages may come in another order: the last to
+/// come is not always the one with the greatest id.
 const READ: &str = "UPDATE conversation_threads t SET read_seq = greatest(t.read_seq, m.seq), \
         read_entry_id = greatest(t.read_entry_id, m.entry_id) \
     FROM conversation_threads o CROSS JOIN LATERAL ( \
-        SELECT seq, entry_id FROM conversation_messages e WHERE e.tenant_id = o.tenant_id \
-          AND e.thread_id = o.thread_id AND e.direction = 'inbound' AND e.shown AND e.seq <= $2 \
-        ORDER BY e.seq DESC LIMIT 1) m \
-    WHERE o.tenant_id = app_tenant_id() AND o.conversation_id = $1 \
+        SELECT max(e.seq) AS seq, (array_agg(e.entry_id ORDER BY e.entry_id DESC))[1] AS entry_id \
+        FROM conversation_messages e WHERE e.tenant_id = o.tenant_id AND e.thread_id = o.thread_id \
+          AND e.direction = 'inbound' AND e.shown AND e.seq > o.read_seq AND e.seq <= $2) m \
+    WHERE o.tenant_id = app_tenant_id() AND o.conversation_id = $1 AND m.seq IS NOT NULL \
       AND t.tenant_id = o.tenant_id AND t.thread_id = o.thread_id";
 
 const CLOSED: &str = "UPDATE conversation_threads t SET closed_seq = greatest(t.closed_seq, m.seq), \
         closed_entry_id = greatest(t.closed_entry_id, m.entry_id) \
     FROM conversation_threads o CROSS JOIN LATERAL ( \
-        SELECT seq, entry_id FROM conversation_messages e WHERE e.tenant_id = o.tenant_id \
-          AND e.thread_id = o.thread_id AND e.direction = 'inbound' AND e.shown AND e.seq <= $2 \
-        ORDER BY e.seq DESC LIMIT 1) m \
-    WHERE o.tenant_id = app_tenant_id() AND o.conversation_id = $1 \
+        SELECT max(e.seq) AS seq, (array_agg(e.entry_id ORDER BY e.entry_id DESC))[1] AS entry_id \
+        FROM conversation_messages e WHERE e.tenant_id = o.tenant_id AND e.thread_id = o.thread_id \
+          AND e.direction = 'inbound' AND e.shown AND e.seq > o.closed_seq AND e.seq <= $2) m \
+    WHERE o.tenant_id = app_tenant_id() AND o.conversation_id = $1 AND m.seq IS NOT NULL \
       AND t.tenant_id = o.tenant_id AND t.thread_id = o.thread_id";

@@ -125,3 +125,29 @@ async fn what_was_lost_comes_back_as_it_was() {
     let row = world.get(id).await;
     assert_eq!((row.unread_count, row.is_open()), (1, true));
 }
+
+#[tokio::test]
+async fn what_was_read_is_read_however_it_came() {
+    let world = World::of(ServiceRole::Owner);
+    messages(&world, 0);
+    rebuild_all(&world).await;
+    // It was written first and came last.
+    let (theirs, _) = messages(&world, 1);
+    world.test_db.execute(&format!(
+        "UPDATE inbound_messages SET inbound_id = '01000000-0000-7000-8000-000000000001' \
+         WHERE inbound_id = '{theirs}'"
+    ));
+    rebuild_all(&world).await;
+    let read = world
+        .with(world.id(CONTACT), |tx, tenant, row| {
+            row.read(tx, tenant, None)?;
+            row.close(tx, tenant, by(None)).map(drop)
+        })
+        .await;
+    assert_eq!((read.unread_count, read.is_open()), (0, false));
+
+    let before = picture(&world);
+    world.test_db.execute("DELETE FROM conversation_messages");
+    rebuild_all(&world).await;
+    assert_eq!(picture(&world), before);
+}

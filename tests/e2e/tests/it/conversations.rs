@@ -61,6 +61,19 @@ async fn conversation(
     .await
 }
 
+/// Waits until all that was told of messages is published and has become part of conversations: reports
+/// come one by one, and the last of them may overtake the others.
+async fn settled(world: &Installation) {
+    eventually("all that was told of messages to be heard", async || {
+        let untold = "SELECT count(*) FROM outbox_events o WHERE o.published_at IS NULL \
+            OR o.routing_key ~ '^message.(received|accepted|sent|delivered|read)$' \
+            AND NOT EXISTS (SELECT FROM inbox_events i WHERE i.event_id = o.event_id \
+                AND i.consumer = 'agent-portal-service.messages')";
+        (world.db.query(untold) == ["0"]).then_some(())
+    })
+    .await;
+}
+
 /// Runs `portalctl conversations rebuild`; answers what it found of acme.
 fn rebuild(world: &Installation, options: &[&str]) -> Value {
     let done = Command::new(portalctl())
@@ -158,6 +171,7 @@ async fn conversations_made_anew_after_real_traffic_are_as_they_were() {
     let agent = world.token(seed::ACME_AGENT).await;
     let admin = world.token(seed::ACME_ADMIN).await;
     traffic(&world, &agent, &admin).await;
+    settled(&world).await;
     let before = shown(&world, &admin).await;
     assert_eq!(before.len(), 1, "{before:?}");
 
