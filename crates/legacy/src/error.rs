@@ -15,7 +15,7 @@ pub enum LegacyError {
         /// The tables, quoted, with commas between them.
         tables: String,
     },
-    /// The mapping file is not one, or does not fit the database.
+    /// The mapping file or the decision file is not one, or does not fit the database.
     #[error("{}", .0.join("\n"))]
     Mapping(Vec<String>),
     /// The database did not answer as it should.

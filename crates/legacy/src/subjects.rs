@@ -177,6 +177,7 @@ pub(crate) const SUBJECTS: &[Subject] = &[
             needed("phone_number_id", Found::Name(NUMBER)),
             needed("access_token", Found::Name(TOKEN)),
             welcome("display_phone_number", SHOWN_NUMBER),
+            welcome("business_id", &["business_id", "business_manager_id"]),
         ],
     },
 ];

@@ -162,7 +162,7 @@ fn from(mapping: &Mapping, table: &str) -> String {
     format!("{}.{}", identifier(&mapping.schema), identifier(table))
 }
 
-fn require_privileges(
+pub(crate) fn require_privileges(
     conn: &mut PgConnection,
     catalog: &Catalog,
     mapping: &Mapping,

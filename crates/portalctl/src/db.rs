@@ -1,5 +1,6 @@
 //! `portalctl db`: applies migrations and tells where the schema stands.
 
+mod decisions;
 mod inspect;
 mod migrate;
 
@@ -37,6 +38,9 @@ pub(crate) enum DbCommand {
     /// when it cannot be migrated as it is, 4 when the role may not read its tables, 5 when the
     /// mapping file does not fit.
     Inspect(inspect::Inspect),
+    /// Tells whose which WhatsApp account becomes, and writes what a person has to decide; changes
+    /// nothing. Exit code 3 when something is to be decided, 5 when a file does not fit.
+    Decisions(decisions::Decide),
 }
 
 pub(crate) fn run(command: &DbCommand, url: &SecretString) -> anyhow::Result<Answer> {
@@ -50,6 +54,7 @@ pub(crate) fn run(command: &DbCommand, url: &SecretString) -> anyhow::Result<Ans
             drift::run(&mut conn, url)
         }
         DbCommand::Inspect(arguments) => inspect::run(arguments, &mut conn),
+        DbCommand::Decisions(arguments) => decisions::run(arguments, &mut conn),
     }
 }
 

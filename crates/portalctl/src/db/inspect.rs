@@ -141,7 +141,7 @@ fn look(
 }
 
 /// Never writes over a file: it may be one that was put right.
-fn write_new(file: &PathBuf, text: &str) -> anyhow::Result<()> {
+pub(super) fn write_new(file: &PathBuf, text: &str) -> anyhow::Result<()> {
     OpenOptions::new()
         .write(true)
         .create_new(true)

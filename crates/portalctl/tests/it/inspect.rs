@@ -7,10 +7,11 @@ use serde_json::Value;
 
 use crate::{portalctl, stderr, stdout};
 
-const READABLE: &str = "GRANT SELECT ON ALL TABLES IN SCHEMA public TO agent_portal_owner";
+pub(crate) const READABLE: &str =
+    "GRANT SELECT ON ALL TABLES IN SCHEMA public TO agent_portal_owner";
 
 /// The tenants' key is a uuid of another name, without a foreign key to it.
-const UUID_KEYS: &str = "
+pub(crate) const UUID_KEYS: &str = "
     ALTER TABLE agents DROP CONSTRAINT agents_tenant_id_fkey;
     ALTER TABLE tenant_whatsapp_config DROP CONSTRAINT tenant_whatsapp_config_tenant_id_fkey;
     ALTER TABLE tenants ADD COLUMN id uuid NOT NULL DEFAULT uuid_generate_v4(),
@@ -20,7 +21,7 @@ const UUID_KEYS: &str = "
         WHERE t.tenant_id = c.tenant_id;
     ALTER TABLE tenants DROP CONSTRAINT tenants_pkey, ADD PRIMARY KEY (id), DROP COLUMN tenant_id;";
 
-fn legacy() -> TestDb {
+pub(crate) fn legacy() -> TestDb {
     let db = TestDb::unmigrated();
     db.execute(include_str!("fixtures/legacy_whatsapp_genesys.sql"));
     db
@@ -48,7 +49,7 @@ fn findings(answer: &Value) -> BTreeMap<&str, i64> {
         .collect()
 }
 
-fn new_file(name: &str) -> PathBuf {
+pub(crate) fn new_file(name: &str) -> PathBuf {
     let file = std::env::temp_dir().join(format!("portalctl-{name}-{}", std::process::id()));
     drop(std::fs::remove_file(&file));
     file

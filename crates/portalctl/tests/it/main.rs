@@ -12,6 +12,7 @@ mod audit;
 mod beside_legacy;
 mod conversations;
 mod db;
+mod decisions;
 mod fingerprint;
 mod import;
 mod inspect;
