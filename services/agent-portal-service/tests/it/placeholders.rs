@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     conversations::{Team, conversation, do_with, has_unread, write},
+    people::send,
     sync::{acme_client, sync},
     world::World,
 };
@@ -101,7 +102,9 @@ async fn several_sign_ins_at_once_claim_it_once() {
 async fn of_several_none_is_claimed_and_nobody_gets_around_a_deactivation() {
     let world = World::start().await;
     let both = [(); 2].map(|()| placeholder(&world, "acme_corp", seed::ACME_AGENT));
-    both.iter().for_each(|id| switch_off(&world, *id, "admin"));
+    for id in both {
+        switch_off(&world, id, "admin");
+    }
     let before = world.footprint();
     let page = world.sign_in_page(seed::ACME_AGENT).await;
     assert_eq!(page.status, StatusCode::FORBIDDEN, "{}", page.body);
@@ -246,4 +249,24 @@ async fn an_organization_that_nobody_told_is_filled_in_at_the_sign_in() {
         format!("{} Mapped", seed::ACME_ORG_ID),
         "the name is of an older record"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_placeholder_is_no_administrator_who_could_look_after_the_others() {
+    let world = World::start().await;
+    let admin = world.sign_in(seed::ACME_ADMIN).await;
+    let waits = placeholder(&world, "acme_corp", "chief@acme.example");
+    let role = "UPDATE genesys_users SET role = 'admin' WHERE is_placeholder";
+    world.db.execute(role);
+    let change = async |user: &str, body: Value| {
+        let path = format!("/api/organization/users/{user}");
+        send(&world, Method::PATCH, &path, &admin, &body).await
+    };
+    let own = admin.agent["user_id"].as_str().unwrap();
+    let (status, body) = change(own, json!({"role": "agent"})).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{body}");
+    assert_eq!(body["error"]["code"], "LAST_ADMIN", "{body}");
+    let (status, body) = change(&waits.to_string(), json!({"active": false})).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    assert_eq!(body["is_placeholder"], true, "{body}");
 }
