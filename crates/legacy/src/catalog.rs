@@ -75,10 +75,10 @@ impl Table {
 
 /// Runs `work` on one snapshot, in a transaction that cannot write and does not wait for a lock
 /// longer than half a second.
-pub fn read_only<T>(
+pub fn read_only<T, E: From<diesel::result::Error>>(
     conn: &mut PgConnection,
-    work: impl FnOnce(&mut PgConnection) -> Result<T, LegacyError>,
-) -> Result<T, LegacyError> {
+    work: impl FnOnce(&mut PgConnection) -> Result<T, E>,
+) -> Result<T, E> {
     conn.build_transaction()
         .repeatable_read()
         .read_only()

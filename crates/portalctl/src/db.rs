@@ -1,8 +1,11 @@
 //! `portalctl db`: applies migrations and tells where the schema stands.
 
+mod backup;
 mod decisions;
 mod inspect;
 mod migrate;
+mod programs;
+mod restore;
 
 use anyhow::bail;
 use clap::Subcommand;
@@ -16,6 +19,7 @@ use secrecy::SecretString;
 
 use crate::{Answer, checksums, connection, drift};
 
+pub(crate) use backup::BackupError;
 pub(crate) use migrate::apply_all;
 
 #[derive(Debug, Subcommand)]
@@ -41,9 +45,21 @@ pub(crate) enum DbCommand {
     /// Tells whose which WhatsApp account becomes, and writes what a person has to decide; changes
     /// nothing. Exit code 3 when something is to be decided, 5 when a file does not fit.
     Decisions(decisions::Decide),
+    /// Backs a legacy installation up while it works on, with counts and hashes of what is in it;
+    /// `verify` proves by restoring it that it is a backup. Exit code 4 when the role may not read
+    /// everything.
+    Backup(backup::Backup),
+    /// Restores a backup into the database that the URL names, which does not exist or is empty, and
+    /// compares what is there then; exit code 3 when the backup is not whole, the database not empty,
+    /// or something else than what was backed up is there, 4 when the role may not make it.
+    Restore(restore::Restore),
 }
 
 pub(crate) fn run(command: &DbCommand, url: &SecretString) -> anyhow::Result<Answer> {
+    // Its database may not be there yet.
+    if let DbCommand::Restore(arguments) = command {
+        return restore::run(arguments, url);
+    }
     let mut conn = connection::open(url)?;
     match command {
         DbCommand::Migrate(arguments) => migrate::run(arguments, &mut conn, url),
@@ -55,6 +71,8 @@ pub(crate) fn run(command: &DbCommand, url: &SecretString) -> anyhow::Result<Ans
         }
         DbCommand::Inspect(arguments) => inspect::run(arguments, &mut conn),
         DbCommand::Decisions(arguments) => decisions::run(arguments, &mut conn),
+        DbCommand::Backup(arguments) => backup::run(arguments, &mut conn, url),
+        DbCommand::Restore(arguments) => restore::run(arguments, url),
     }
 }
 

@@ -2,16 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Context as _;
-use diesel::{
-    Connection as _, PgConnection, QueryableByName, RunQueryDsl as _,
-    connection::SimpleConnection as _, sql_types::Text,
-};
-use secrecy::{ExposeSecret as _, SecretString};
+use diesel::{PgConnection, QueryableByName, RunQueryDsl as _, sql_types::Text};
+use secrecy::SecretString;
 use serde_json::json;
-use uuid::Uuid;
 
-use crate::{Answer, connection, db};
+use crate::{Answer, db, scratch::Scratch};
 
 /// Everything that migrations make, a line for each thing; not the order of columns, which follows from
 /// history, and not tables of tools. It is asked of the schema that comes first in `search_path`, whose name
@@ -57,38 +52,10 @@ fn catalogue(conn: &mut PgConnection) -> anyhow::Result<BTreeSet<String>> {
     Ok(lines.into_iter().map(|line| line.line).collect())
 }
 
-/// A database beside the one that is looked at; dropped with the value.
-struct Scratch {
-    name: String,
-    server: PgConnection,
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
-        if let Err(error) = self.server.batch_execute(&sql) {
-            eprintln!("the database {} is left behind: {error}", self.name);
-        }
-    }
-}
-
 pub(crate) fn run(conn: &mut PgConnection, url: &SecretString) -> anyhow::Result<Answer> {
     let has = catalogue(conn)?;
-    let mut server = connection::open(url)?;
-    // Says of which database it is, should it be left behind.
-    let own: Line = diesel::sql_query(
-        "SELECT oid::text AS line FROM pg_database WHERE datname = current_database()",
-    )
-    .get_result(conn)?;
-    let name = format!("portal_drift_{}_{}", own.line, Uuid::now_v7().simple());
-    server
-        .batch_execute(&format!("CREATE DATABASE {name}"))
-        .context(
-            "the migrations are tried in a database of their own, which cannot be created: \
-             ALTER ROLE agent_portal_owner CREATEDB, or use a login that may",
-        )?;
-    let scratch = Scratch { name, server };
-    let mut beside = beside(url, &scratch.name)?;
+    let scratch = Scratch::create(url, "drift", "")?;
+    let mut beside = scratch.open()?;
     db::apply_all(&mut beside)?;
     let wanted = catalogue(&mut beside)?;
     drop(beside);
@@ -116,17 +83,4 @@ pub(crate) fn run(conn: &mut PgConnection, url: &SecretString) -> anyhow::Result
         json: json!({ "added": added, "missing": missing }),
         as_wanted,
     })
-}
-
-/// The same server and login, another database.
-fn beside(url: &SecretString, name: &str) -> anyhow::Result<PgConnection> {
-    let (before, after) = match url.expose_secret().split_once('?') {
-        Some((before, after)) => (before, format!("?{after}")),
-        None => (url.expose_secret(), String::new()),
-    };
-    let server = before.rsplit_once('/').map_or(before, |(server, _)| server);
-    let mut conn = PgConnection::establish(&format!("{server}/{name}{after}"))
-        .context("cannot connect to the database that the migrations are tried in")?;
-    connection::enter(&mut conn, "public")?;
-    Ok(conn)
 }

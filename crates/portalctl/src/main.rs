@@ -8,6 +8,7 @@
     reason = "a command line talks to its terminal"
 )]
 
+mod address;
 mod admin;
 mod audit;
 mod audit_entry;
@@ -21,6 +22,7 @@ mod import;
 mod message;
 mod operator;
 mod patience;
+mod scratch;
 mod signing_keys;
 mod tenant;
 mod user;
@@ -32,6 +34,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use db::BackupError;
 use portal_legacy::LegacyError;
 use portal_operations::{Exit, OperationError};
 use secrecy::SecretString;
@@ -132,6 +135,11 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     if let Some(OperationError::Busy { .. } | OperationError::Locked { .. }) = error.downcast_ref()
     {
         return Exit::Busy;
+    }
+    match error.downcast_ref() {
+        Some(BackupError::NotWhole(_)) => return Exit::NotAsWanted,
+        Some(BackupError::NotPermitted(_)) => return Exit::Privileges,
+        None => {}
     }
     match error.downcast_ref() {
         Some(LegacyError::Privileges { .. }) => Exit::Privileges,

@@ -9,6 +9,7 @@
 
 mod admin;
 mod audit;
+mod backup;
 mod beside_legacy;
 mod conversations;
 mod db;
