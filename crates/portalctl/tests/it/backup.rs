@@ -1,4 +1,4 @@
-//! `portalctl db backup`, `db backup verify` and `db restore`, with PostgreSQL's own programs.
+//! `portalctl db backup` and `db backup verify`, with PostgreSQL's own programs.
 
 use std::{
     os::unix::fs::PermissionsExt as _,
@@ -8,16 +8,13 @@ use std::{
     time::Duration,
 };
 
-use portal_test_harness::{ServiceRole, TestDb};
+use portal_test_harness::TestDb;
 use serde_json::Value;
 
-use crate::{
-    fingerprint::{hashes, legacy_with_more},
-    portalctl, stderr, stdout,
-};
+use crate::{fingerprint::legacy_with_more, portalctl, stderr, stdout};
 
 /// What `db migrate` leaves beside the legacy tables.
-const BESIDE: &str = "
+pub(crate) const BESIDE: &str = "
     CREATE SCHEMA agent_portal;
     CREATE TABLE agent_portal.genesys_users (user_id uuid);
     CREATE FUNCTION agent_portal.__capture() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;
@@ -26,17 +23,17 @@ const BESIDE: &str = "
     CREATE SCHEMA more; CREATE TABLE more.things (id int); INSERT INTO more.things VALUES (7);";
 
 /// A directory of one's own, gone with the value.
-struct Directory(PathBuf);
+pub(crate) struct Directory(pub(crate) PathBuf);
 
 impl Directory {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let name = format!("portalctl-backup-{}", uuid::Uuid::now_v7().simple());
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir(&path).unwrap();
         Self(path)
     }
 
-    fn join(&self, name: &str) -> String {
+    pub(crate) fn join(&self, name: &str) -> String {
         self.0.join(name).to_str().unwrap().to_owned()
     }
 }
@@ -47,7 +44,7 @@ impl Drop for Directory {
     }
 }
 
-fn ok(output: Output) -> Output {
+pub(crate) fn ok(output: Output) -> Output {
     assert_eq!(
         output.status.code(),
         Some(0),
@@ -59,31 +56,31 @@ fn ok(output: Output) -> Output {
 }
 
 #[track_caller]
-fn refused(output: &Output, code: i32, why: &str) {
+pub(crate) fn refused(output: &Output, code: i32, why: &str) {
     let told = format!("{}{}", stderr(output), stdout(output));
     assert_eq!(output.status.code(), Some(code), "{told}");
     assert!(told.contains(why), "{told}");
 }
 
-fn json(output: &Output) -> Value {
+pub(crate) fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", stderr(output)))
 }
 
-fn backup(db: &TestDb, out: &str) -> Output {
+pub(crate) fn backup(db: &TestDb, out: &str) -> Output {
     portalctl(
         &db.superuser_url(),
         &["db", "backup", "--json", "--out", out],
     )
 }
 
-fn verify(db: &TestDb, out: &str) -> Output {
+pub(crate) fn verify(db: &TestDb, out: &str) -> Output {
     portalctl(
         &db.superuser_url(),
         &["db", "backup", "verify", out, "--json"],
     )
 }
 
-fn entries(path: &Path) -> Vec<String> {
+pub(crate) fn entries(path: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(path)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -92,7 +89,7 @@ fn entries(path: &Path) -> Vec<String> {
     names
 }
 
-fn drop_database(db: &TestDb) {
+pub(crate) fn drop_database(db: &TestDb) {
     let name = db.query("SELECT current_database()").remove(0);
     TestDb::unmigrated().execute(&format!("DROP DATABASE {name} WITH (FORCE)"));
 }
@@ -174,48 +171,6 @@ fn a_backup_beside_a_writer_is_proven_by_a_restored_copy() {
 }
 
 #[test]
-fn a_dropped_database_comes_back_as_it_was_and_no_other_is_written_over() {
-    let db = legacy_with_more();
-    db.execute(BESIDE);
-    let url = db.superuser_url();
-    let here = Directory::new();
-    let out = here.join("today");
-    let restore = |more: &[&str]| portalctl(&url, &[&["db", "restore", &out], more].concat());
-    let before = hashes(&url);
-    ok(backup(&db, &out));
-    refused(&restore(&[]), 3, "is not empty (it has ");
-    drop_database(&db);
-
-    refused(&restore(&["--dry-run"]), 0, "would be made and filled");
-    refused(&portalctl(&url, &["db", "status"]), 1, "does not exist");
-    let restored = ok(restore(&["--json"]));
-    assert!(
-        stderr(&restored).contains("Not proven"),
-        "{}",
-        stderr(&restored)
-    );
-    assert_eq!(json(&restored)["holds"], true);
-    assert_eq!(hashes(&url), before);
-    assert_eq!(db.query("SELECT id FROM more.things"), ["7"]);
-    assert_eq!(db.query("SELECT to_regnamespace('agent_portal')"), [""]);
-    // Numbers go on where they were.
-    db.execute("INSERT INTO message_tracking (conversation_id, direction) VALUES ('c', 'IN')");
-    let history = stdout(&portalctl(&url, &["db", "history"]));
-    assert!(history.contains("db restore"), "{history}");
-
-    // Into one that is empty, and after it was proven.
-    ok(verify(&db, &out));
-    let empty = TestDb::unmigrated();
-    let restored = ok(portalctl(&empty.superuser_url(), &["db", "restore", &out]));
-    assert!(
-        stderr(&restored).contains("was proven at"),
-        "{}",
-        stderr(&restored)
-    );
-    assert_eq!(hashes(&empty.superuser_url()), before);
-}
-
-#[test]
 fn what_was_damaged_or_changed_is_no_backup() {
     let db = legacy_with_more();
     let here = Directory::new();
@@ -289,57 +244,6 @@ fn a_copy_that_comes_out_otherwise_is_told_table_by_table() {
         stderr(&restored)
     );
     ok(restored);
-}
-
-#[test]
-fn what_a_role_may_not_do_is_told_and_nothing_is_left() {
-    let db = legacy_with_more();
-    let owner = db.url(ServiceRole::Owner);
-    let here = Directory::new();
-    let out = here.join("today");
-    let try_backup = || portalctl(&owner, &["db", "backup", "--out", &out]);
-    db.execute(
-        "REVOKE SELECT ON agents FROM agent_portal_owner;
-         ALTER TABLE conversation_mappings DISABLE ROW LEVEL SECURITY",
-    );
-    refused(
-        &try_backup(),
-        4,
-        "GRANT SELECT ON SEQUENCE public.conversation_mappings_id_seq, public.message_tracking_id_seq",
-    );
-    assert_eq!(entries(&here.0), [""; 0]);
-    db.execute("GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO agent_portal_owner");
-    refused(&try_backup(), 4, "GRANT SELECT ON \"public\".\"agents\"");
-    assert_eq!(entries(&here.0), [""; 0]);
-    db.execute("GRANT SELECT ON agents TO agent_portal_owner");
-    ok(try_backup());
-    let verified = portalctl(&owner, &["db", "backup", "verify", &out]);
-    refused(&verified, 4, "CREATEDB");
-    drop_database(&db);
-    let restored = portalctl(&owner, &["db", "restore", &out]);
-    refused(&restored, 4, "cannot be made");
-    ok(portalctl(&db.superuser_url(), &["db", "restore", &out]));
-}
-
-#[test]
-fn a_server_without_a_role_of_the_backup_is_told_which() {
-    let db = legacy_with_more();
-    let role = format!("role_{}", uuid::Uuid::now_v7().simple());
-    db.execute(&format!(
-        "CREATE ROLE {role}; ALTER TABLE x OWNER TO {role}"
-    ));
-    let here = Directory::new();
-    let out = here.join("today");
-    ok(backup(&db, &out));
-    drop_database(&db);
-    TestDb::unmigrated().execute(&format!("DROP ROLE {role}"));
-    let restored = portalctl(&db.superuser_url(), &["db", "restore", &out]);
-    refused(&restored, 3, &format!("CREATE ROLE \"{role}\";"));
-    refused(
-        &portalctl(&db.superuser_url(), &["db", "status"]),
-        1,
-        "does not exist",
-    );
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod import;
 mod inspect;
 mod messages;
 mod patience;
+mod restore;
 mod signing_keys;
 mod tenants;
 mod vault;
