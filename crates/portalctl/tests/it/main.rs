@@ -15,6 +15,7 @@ mod conversations;
 mod db;
 mod decisions;
 mod fingerprint;
+mod guide;
 mod import;
 mod inspect;
 mod messages;
