@@ -7,7 +7,10 @@ use std::{
 
 use portal_test_harness::{ServiceRole, TestDb};
 
-use crate::inspect::{UUID_KEYS, legacy};
+use crate::{
+    fingerprint::hashes,
+    inspect::{UUID_KEYS, legacy},
+};
 
 const GUIDE: &str = include_str!("../../../../docs/MIGRATION.md");
 
@@ -104,6 +107,15 @@ impl Place {
     }
 }
 
+impl Drop for Place {
+    fn drop(&mut self) {
+        let (_, name) = self.restored.rsplit_once('/').unwrap();
+        self.db
+            .execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+        std::fs::remove_dir_all(&self.directory).unwrap();
+    }
+}
+
 /// All that the guide says, on one installation.
 fn follow(name: &str, shape: &str) {
     let place = Place::new(name, shape);
@@ -114,7 +126,10 @@ fn follow(name: &str, shape: &str) {
         said.contains("3 migrated, 1 merged, 2 skipped, 0 rejected"),
         "{said}"
     );
-    std::fs::remove_dir_all(&place.directory).unwrap();
+    place.run("Back up");
+    let before = hashes(&place.db.superuser_url());
+    place.run("Restore");
+    assert_eq!(hashes(&place.restored), before);
 }
 
 #[test]
@@ -130,5 +145,12 @@ fn the_guide_takes_an_installation_with_keys_of_uuid_all_the_way() {
 #[test]
 fn every_section_with_commands_is_followed() {
     let titles: Vec<_> = sections().iter().map(|section| section.title).collect();
-    assert_eq!(titles, ["Before you begin", "Inspect", "Whose accounts"]);
+    let followed = [
+        "Before you begin",
+        "Inspect",
+        "Whose accounts",
+        "Back up",
+        "Restore",
+    ];
+    assert_eq!(titles, followed);
 }
