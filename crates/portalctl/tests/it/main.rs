@@ -14,6 +14,7 @@ mod beside_legacy;
 mod conversations;
 mod db;
 mod decisions;
+mod doctor;
 mod fingerprint;
 mod guide;
 mod import;
