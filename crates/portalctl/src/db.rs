@@ -3,6 +3,7 @@
 mod backup;
 mod decisions;
 mod inspect;
+mod legacy;
 mod migrate;
 mod programs;
 mod restore;
@@ -17,7 +18,7 @@ use diesel_migrations::MigrationHarness as _;
 use portal_operations::Recorded;
 use secrecy::SecretString;
 
-use crate::{Answer, checksums, connection, drift};
+use crate::{Answer, checksums, connection, drift, vault_keys::VaultKeys};
 
 pub(crate) use backup::BackupError;
 pub(crate) use migrate::apply_all;
@@ -53,16 +54,34 @@ pub(crate) enum DbCommand {
     /// compares what is there then; exit code 3 when the backup is not whole, the database not empty,
     /// or something else than what was backed up is there, 4 when the role may not make it.
     Restore(restore::Restore),
+    /// Tells what `db migrate --mapping` would do to a legacy installation: the steps with their statements,
+    /// locks and estimates, and a hash to hold the migration to. Changes nothing.
+    Plan(legacy::Plan),
+    /// Holds the legacy tables against what became of them; exit code 3 when something does not hold.
+    /// Changes nothing.
+    Verify,
+    /// Tells what became of each legacy row.
+    Ledger(legacy::Ledger),
+    /// Takes a migration of a legacy installation back: the database is as it was before. Any time until
+    /// `db retire`.
+    Rollback(legacy::Rollback),
+    /// Drops the legacy tables when everything is migrated and backed up. There is no way back but
+    /// `db restore`.
+    Retire(legacy::Retire),
 }
 
-pub(crate) fn run(command: &DbCommand, url: &SecretString) -> anyhow::Result<Answer> {
+pub(crate) fn run(
+    command: &DbCommand,
+    url: &SecretString,
+    vault: &VaultKeys,
+) -> anyhow::Result<Answer> {
     // Its database may not be there yet.
     if let DbCommand::Restore(arguments) = command {
         return restore::run(arguments, url);
     }
     let mut conn = connection::open(url)?;
     match command {
-        DbCommand::Migrate(arguments) => migrate::run(arguments, &mut conn, url),
+        DbCommand::Migrate(arguments) => migrate::run(arguments, &mut conn, url, vault),
         DbCommand::Status => status(&mut conn),
         DbCommand::History { last } => history(&mut conn, *last),
         DbCommand::Drift => {
@@ -73,6 +92,11 @@ pub(crate) fn run(command: &DbCommand, url: &SecretString) -> anyhow::Result<Ans
         DbCommand::Decisions(arguments) => decisions::run(arguments, &mut conn),
         DbCommand::Backup(arguments) => backup::run(arguments, &mut conn, url),
         DbCommand::Restore(arguments) => restore::run(arguments, url),
+        DbCommand::Plan(arguments) => arguments.run(&mut conn),
+        DbCommand::Verify => legacy::verify(&mut conn, vault),
+        DbCommand::Ledger(arguments) => arguments.run(&mut conn),
+        DbCommand::Rollback(arguments) => arguments.run(&mut conn, url),
+        DbCommand::Retire(arguments) => arguments.run(&mut conn, url, vault),
     }
 }
 
@@ -191,4 +215,11 @@ fn refuse_unknown(conn: &mut PgConnection) -> anyhow::Result<()> {
 struct OptionalText {
     #[diesel(sql_type = Nullable<Text>)]
     value: Option<String>,
+}
+
+/// Asks for one text.
+fn text(conn: &mut PgConnection, sql: &str) -> anyhow::Result<Option<String>> {
+    Ok(diesel::sql_query(sql)
+        .get_result::<OptionalText>(conn)?
+        .value)
 }

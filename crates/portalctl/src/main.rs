@@ -17,12 +17,12 @@ mod connection;
 mod conversations;
 mod db;
 mod dead_letters;
-mod doctor;
 mod drift;
 mod import;
 mod message;
 mod operator;
 mod patience;
+mod progress;
 mod scratch;
 mod signing_keys;
 mod tenant;
@@ -37,6 +37,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use db::BackupError;
 use portal_legacy::LegacyError;
+use portal_migration::MigrationError;
 use portal_operations::{Exit, OperationError};
 use secrecy::SecretString;
 
@@ -82,9 +83,6 @@ enum Command {
     /// Lists that are brought in from outside.
     #[command(subcommand)]
     Import(import::ImportCommand),
-    /// Looks for what keeps people from signing in or sending, and tells the command that mends it;
-    /// changes nothing. Exit code 3 when there is something.
-    Doctor,
     /// People of a tenant.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -145,22 +143,34 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         Some(BackupError::NotPermitted(_)) => return Exit::Privileges,
         None => {}
     }
-    match error.downcast_ref() {
-        Some(LegacyError::Privileges { .. }) => Exit::Privileges,
-        Some(LegacyError::Mapping(_)) => Exit::Mapping,
-        Some(LegacyError::Database(_)) | None => Exit::Failed,
+    if let Some(error) = error.downcast_ref::<MigrationError>() {
+        return match error {
+            MigrationError::State(_) => Exit::NotAsWanted,
+            MigrationError::Privileges(_) => Exit::Privileges,
+            MigrationError::Operation(_) => Exit::Busy,
+            MigrationError::Legacy(error) => exit_of_legacy(error),
+            MigrationError::Vault { .. } | MigrationError::Database(_) => Exit::Failed,
+        };
+    }
+    error.downcast_ref().map_or(Exit::Failed, exit_of_legacy)
+}
+
+fn exit_of_legacy(error: &LegacyError) -> Exit {
+    match error {
+        LegacyError::Privileges { .. } => Exit::Privileges,
+        LegacyError::Mapping(_) => Exit::Mapping,
+        LegacyError::Database(_) => Exit::Failed,
     }
 }
 
 fn run(cli: &Cli) -> anyhow::Result<Answer> {
     let url = database_url(cli)?;
     match &cli.command {
-        Command::Db(command) => db::run(command, &url),
+        Command::Db(command) => db::run(command, &url, &cli.vault),
         Command::Admin(command) => admin::run(command, &url, &cli.vault),
         Command::Audit(command) => audit::run(command, &url),
         Command::Tenant(command) => tenant::run(command, &url),
         Command::Import(command) => import::run(command, &url),
-        Command::Doctor => doctor::run(&url),
         Command::User(command) => user::run(command, &url),
         Command::Message(command) => message::run(command, &url),
         Command::DeadLetters(command) => dead_letters::run(command, &url),

@@ -42,14 +42,17 @@ impl Patience {
         url: &SecretString,
         work: impl FnMut(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
+        with_limits(conn, url, &self.limits(), work)
+    }
+
+    pub(crate) fn limits(self) -> Limits {
         let seconds = |number: u32| Duration::from_secs(number.into());
-        let limits = Limits {
+        Limits {
             lock_timeout: Duration::from_millis(self.lock_timeout_ms.into()),
             statement_timeout: seconds(self.statement_timeout_seconds),
             idle_timeout: seconds(self.idle_timeout_seconds),
             retry_for: seconds(self.lock_retry_seconds),
-        };
-        with_limits(conn, url, &limits, work)
+        }
     }
 }
 

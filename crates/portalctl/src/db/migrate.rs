@@ -1,6 +1,6 @@
 //! `portalctl db migrate`: applies the migrations of this release.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
@@ -8,19 +8,34 @@ use diesel::{
     PgConnection, RunQueryDsl as _,
     migration::{Migration, MigrationSource as _},
     pg::Pg,
+    sql_types::{Array, Text},
 };
 use diesel_migrations::MigrationHarness as _;
+use portal_legacy::{Catalog, LegacyError, Shape, read_only};
+use portal_migration::MigrationError;
 use portal_operations::Operation;
 use secrecy::SecretString;
 
-use super::{OptionalText, applied, refuse_unknown};
-use crate::{Answer, checksums, connection, patience::Patience};
+use super::{
+    OptionalText, applied,
+    legacy::{Files, How, Inputs, Legacy},
+    refuse_unknown,
+};
+use crate::{Answer, checksums, connection, patience::Patience, vault_keys::VaultKeys};
 
 #[derive(Debug, Args)]
 pub(crate) struct Migrate {
-    /// Seconds to wait for another operation that is under way.
-    #[arg(long, default_value_t = 60)]
-    wait_seconds: u64,
+    /// Migrate a legacy installation: which table and column means what, as `db inspect --write-mapping` wrote
+    /// it and you read it. Legacy writers may go on meanwhile; run it again to follow what they did.
+    #[arg(long, value_name = "FILE")]
+    mapping: Option<PathBuf>,
+    #[command(flatten)]
+    files: Files,
+    #[command(flatten)]
+    legacy: Legacy,
+    /// Seconds to wait for another operation that is under way: 60, and 0 with --mapping.
+    #[arg(long)]
+    wait_seconds: Option<u64>,
     /// Apply the migrations in a transaction that is rolled back, and tell which they are. What they
     /// lock stays locked until the last one is through.
     #[arg(long)]
@@ -35,17 +50,34 @@ pub(super) fn run(
     arguments: &Migrate,
     conn: &mut PgConnection,
     url: &SecretString,
+    vault: &VaultKeys,
 ) -> anyhow::Result<Answer> {
+    if let Some(mapping) = &arguments.mapping {
+        let inputs = Inputs {
+            mapping: mapping.clone(),
+            files: arguments.files.clone(),
+        };
+        let how = How {
+            wait: Duration::from_secs(arguments.wait_seconds.unwrap_or(0)),
+            dry_run: arguments.dry_run,
+            patience: arguments.patience,
+        };
+        return arguments
+            .legacy
+            .run(&inputs, conn, url, &vault.vault()?, how);
+    }
     require_roles(conn)?;
+    require_no_legacy(conn)?;
+    let wait_seconds = arguments.wait_seconds.unwrap_or(60);
     let operation = Operation::here(
         "db migrate",
         serde_json::json!({
-            "wait_seconds": arguments.wait_seconds,
+            "wait_seconds": wait_seconds,
             "dry_run": arguments.dry_run,
             "patience": arguments.patience.json(),
         }),
     );
-    let wait = Duration::from_secs(arguments.wait_seconds);
+    let wait = Duration::from_secs(wait_seconds);
     let tell = |holder: &str| eprintln!("waiting for another operation: {holder}");
     portal_operations::run(conn, &operation, wait, tell, |conn| {
         let answer = if arguments.dry_run {
@@ -59,7 +91,7 @@ pub(super) fn run(
 }
 
 /// `diesel_migrations` takes no lock of its own: whoever calls holds the one of operations.
-fn apply(
+pub(super) fn apply(
     patience: Patience,
     conn: &mut PgConnection,
     url: &SecretString,
@@ -200,20 +232,57 @@ pub(crate) fn apply_all(conn: &mut PgConnection) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The roles of `deploy/postgres/roles.sql` that services and their paths use.
+pub(super) const ROLES: [&str; 17] = [
+    "tenant_service",
+    "agent_portal_service",
+    "outbound_message_service",
+    "portal_relay",
+    "tenant_directory",
+    "portal_identity",
+    "session_sweeper",
+    "webhook_router",
+    "delivery_sweeper",
+    "delivery_recorder",
+    "message_acceptor",
+    "user_sync_scheduler",
+    "live_feed_watcher",
+    "account_scheduler",
+    "api_key_directory",
+    "audit_reader",
+    "vault_rotator",
+];
+
 /// Grants and policies name the roles, so these come first.
-fn require_roles(conn: &mut PgConnection) -> anyhow::Result<()> {
+pub(super) fn require_roles(conn: &mut PgConnection) -> anyhow::Result<()> {
     let missing = diesel::sql_query(
-        "SELECT string_agg(name, ', ') AS value FROM unnest(ARRAY['tenant_service', \
-             'agent_portal_service', 'outbound_message_service', 'portal_relay', 'tenant_directory', \
-             'portal_identity', 'session_sweeper', 'webhook_router', 'delivery_sweeper', 'delivery_recorder', 'message_acceptor', \
-             'user_sync_scheduler', 'live_feed_watcher', 'account_scheduler', 'api_key_directory', 'audit_reader', 'vault_rotator']) name \
+        "SELECT string_agg(name, ', ') AS value FROM unnest($1) name \
          WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)",
     )
+    .bind::<Array<Text>, _>(&ROLES[..])
     .get_result::<OptionalText>(conn)?;
     if let Some(names) = missing.value {
         anyhow::bail!(
             "the roles {names} do not exist: run deploy/postgres/roles.sql as a superuser first"
         );
+    }
+    Ok(())
+}
+
+/// Beside legacy tables of the same names the organization-level ones have no place in their schema.
+fn require_no_legacy(conn: &mut PgConnection) -> anyhow::Result<()> {
+    let shape = read_only(conn, |conn| {
+        let schema = diesel::sql_query("SELECT current_schema()::text AS value")
+            .get_result::<OptionalText>(conn)?;
+        let schema = schema.value.unwrap_or_default();
+        Ok::<_, LegacyError>(Shape::of(&Catalog::read(conn, &schema)?))
+    })?;
+    if matches!(shape, Shape::Legacy { .. }) {
+        anyhow::bail!(MigrationError::State(format!(
+            "{} Write its mapping with `portalctl db inspect --write-mapping FILE`, read it, and give it with \
+             --mapping FILE; nothing was changed.",
+            shape.explain()
+        )));
     }
     Ok(())
 }

@@ -10,16 +10,7 @@ use crate::{portalctl, stderr, stdout};
 pub(crate) const READABLE: &str =
     "GRANT SELECT ON ALL TABLES IN SCHEMA public TO agent_portal_owner";
 
-/// The tenants' key is a uuid of another name, without a foreign key to it.
-pub(crate) const UUID_KEYS: &str = "
-    ALTER TABLE agents DROP CONSTRAINT agents_tenant_id_fkey;
-    ALTER TABLE tenant_whatsapp_config DROP CONSTRAINT tenant_whatsapp_config_tenant_id_fkey;
-    ALTER TABLE tenants ADD COLUMN id uuid NOT NULL DEFAULT uuid_generate_v4(),
-        ADD COLUMN genesys_org_id varchar(255);
-    UPDATE agents a SET tenant_id = t.id::text FROM tenants t WHERE t.tenant_id = a.tenant_id;
-    UPDATE tenant_whatsapp_config c SET tenant_id = t.id::text FROM tenants t
-        WHERE t.tenant_id = c.tenant_id;
-    ALTER TABLE tenants DROP CONSTRAINT tenants_pkey, ADD PRIMARY KEY (id), DROP COLUMN tenant_id;";
+pub(crate) const UUID_KEYS: &str = include_str!("fixtures/uuid_keys.sql");
 
 pub(crate) fn legacy() -> TestDb {
     let db = TestDb::unmigrated();
