@@ -4,7 +4,7 @@
 //! is assumed: the [`Catalog`] is read, [`Shape`] says what kind of database it is, and a
 //! [`Mapping`], proposed from keys and names and confirmed by the operator, says which column means
 //! what. [`survey()`] counts what is in it and what a migration would stumble over; [`ownership()`]
-//! says whose which WhatsApp account becomes, with the [`Decisions`] of a person; [`fingerprint`] and
+//! says whose which WhatsApp account becomes, with the [`Decisions`] of a person; [`fingerprint()`] and
 //! [`data_hash`] tell whether two of them are the same.
 //!
 //! What this crate does not do: it changes nothing in the database.
