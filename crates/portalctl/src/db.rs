@@ -57,6 +57,9 @@ pub(crate) enum DbCommand {
     /// Tells what `db migrate --mapping` would do to a legacy installation: the steps with their statements,
     /// locks and estimates, and a hash to hold the migration to. Changes nothing.
     Plan(legacy::Plan),
+    /// Does all of it on a copy that is restored from a backup, and tells how long each step takes and how
+    /// long writers wait; the copy is dropped afterwards.
+    Rehearse(legacy::Rehearse),
     /// Holds the legacy tables against what became of them; exit code 3 when something does not hold.
     /// Changes nothing.
     Verify,
@@ -93,10 +96,11 @@ pub(crate) fn run(
         DbCommand::Backup(arguments) => backup::run(arguments, &mut conn, url),
         DbCommand::Restore(arguments) => restore::run(arguments, url),
         DbCommand::Plan(arguments) => arguments.run(&mut conn),
-        DbCommand::Verify => legacy::verify(&mut conn, vault),
+        DbCommand::Verify => legacy::verify(&mut conn, &vault.vault()?),
         DbCommand::Ledger(arguments) => arguments.run(&mut conn),
         DbCommand::Rollback(arguments) => arguments.run(&mut conn, url),
-        DbCommand::Retire(arguments) => arguments.run(&mut conn, url, vault),
+        DbCommand::Retire(arguments) => arguments.run(&mut conn, url, &vault.vault()?),
+        DbCommand::Rehearse(arguments) => arguments.run(&mut conn, url, &vault.vault()?),
     }
 }
 

@@ -13,7 +13,7 @@ use portal_auth::sha256_hex;
 use portal_db_schema::ORGANIZATION_SCHEMA;
 use portal_legacy::{Decisions, ownership, read_only};
 use portal_migration::{
-    MigrationError, Pace, begin_capture, copy, expand, prepare, require_decided,
+    Lock, MigrationError, Pace, begin_capture, copy, expand, prepare, require_decided,
     require_privileges, totals,
 };
 use portal_operations::Operation;
@@ -126,7 +126,7 @@ impl Legacy {
         })
     }
 
-    fn migrate(
+    pub(super) fn migrate(
         &self,
         inputs: &Inputs,
         conn: &mut PgConnection,
@@ -161,7 +161,7 @@ impl Legacy {
         let progress = Progress::new();
         let done = self.copy(conn, url, &legacy, vault, how, &progress);
         progress.end();
-        let changes = done?;
+        let (changes, locks) = done?;
         let totals = totals(conn)?;
         Ok(Answer {
             text: format!(
@@ -169,12 +169,12 @@ impl Legacy {
                  follow more, and `portalctl db verify` to hold both sides against each other.",
                 ledger::table(&totals)
             ),
-            json: json!({ "totals": totals, "changes": changes, "plan": planned.hash }),
+            json: json!({ "totals": totals, "changes": changes, "locks": locks, "plan": planned.hash }),
             as_wanted: true,
         })
     }
 
-    /// Gives the number of changes that were followed.
+    /// Gives the number of changes that were followed, and the locks that were taken for it.
     fn copy(
         &self,
         conn: &mut PgConnection,
@@ -183,7 +183,7 @@ impl Legacy {
         vault: &Vault,
         how: How,
         progress: &Progress,
-    ) -> anyhow::Result<i64> {
+    ) -> anyhow::Result<(i64, Vec<Lock>)> {
         let tell = |stage: &str, rows: i64| {
             progress.tell(stage, u64::try_from(rows).unwrap_or_default(), 0);
         };
@@ -196,14 +196,14 @@ impl Legacy {
             pause: Duration::from_millis(self.pause_ms),
             tell: &tell,
         };
-        begin_capture(conn, legacy, ORGANIZATION_SCHEMA, &pace)?;
+        let locks = begin_capture(conn, legacy, ORGANIZATION_SCHEMA, &pace)?;
         let mut changes = copy(conn, legacy, vault, &pace)?;
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(self.follow_seconds) {
             std::thread::sleep(Duration::from_millis(500));
             changes += copy(conn, legacy, vault, &pace)?;
         }
-        Ok(changes)
+        Ok((changes, locks))
     }
 }
 
