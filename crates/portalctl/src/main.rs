@@ -17,6 +17,7 @@ mod connection;
 mod conversations;
 mod db;
 mod dead_letters;
+mod doctor;
 mod drift;
 mod import;
 mod message;
@@ -83,6 +84,9 @@ enum Command {
     /// Lists that are brought in from outside.
     #[command(subcommand)]
     Import(import::ImportCommand),
+    /// Looks for what keeps people from signing in or sending, and tells the command that mends it;
+    /// changes nothing. Exit code 3 when there is something.
+    Doctor,
     /// People of a tenant.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -171,6 +175,7 @@ fn run(cli: &Cli) -> anyhow::Result<Answer> {
         Command::Audit(command) => audit::run(command, &url),
         Command::Tenant(command) => tenant::run(command, &url),
         Command::Import(command) => import::run(command, &url),
+        Command::Doctor => doctor::run(&url),
         Command::User(command) => user::run(command, &url),
         Command::Message(command) => message::run(command, &url),
         Command::DeadLetters(command) => dead_letters::run(command, &url),
