@@ -144,6 +144,61 @@ pub struct Lock {
     pub ms: u64,
 }
 
+/// How far a migration is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "stage", rename_all = "snake_case")]
+pub enum Status {
+    /// The copy was begun and is not whole.
+    Copying,
+    /// Everything was copied once.
+    Copied {
+        /// Changes of legacy writers that were not read yet.
+        changes: i64,
+    },
+    /// The legacy tables are gone.
+    Retired,
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Copying => f.write_str(
+                "A legacy installation is being migrated and not all of it is copied: run \
+                 `portalctl db migrate --mapping FILE` again.",
+            ),
+            Self::Copied { changes: 0 } => {
+                f.write_str("A legacy installation is migrated, up to its writers' last change.")
+            }
+            Self::Copied { changes } => write!(
+                f,
+                "A legacy installation is migrated; {changes} changes of its writers wait for the next \
+                 `portalctl db migrate --mapping FILE`."
+            ),
+            Self::Retired => {
+                f.write_str("A legacy installation was migrated and its tables retired.")
+            }
+        }
+    }
+}
+
+/// How far the migration in the schema that the connection is in is; none when there is none.
+///
+/// # Errors
+/// When the database says so.
+pub fn status(conn: &mut PgConnection) -> Result<Option<Status>, MigrationError> {
+    let Some(state) = state(conn)? else {
+        return Ok(None);
+    };
+    Ok(Some(if state.is_retired {
+        Status::Retired
+    } else if state.is_copied {
+        let changes = query::count(conn, "SELECT count(*) AS value FROM __legacy_changes")?;
+        Status::Copied { changes }
+    } else {
+        Status::Copying
+    }))
+}
+
 /// Writers of a table wait behind the request for its lock.
 const TRIGGER_LOCK: Duration = Duration::from_millis(200);
 

@@ -27,7 +27,7 @@ pub(crate) use migrate::apply_all;
 pub(crate) enum DbCommand {
     /// Applies the migrations that are missing. Safe to repeat and to run twice at once.
     Migrate(migrate::Migrate),
-    /// Tells which migrations are applied; exit code 3 when some are missing, were edited after they were
+    /// Tells which migrations are applied, and how far the migration of a legacy installation is; exit code 3 when some are missing, were edited after they were
     /// applied, or are of a later release.
     Status,
     /// Lists what operators did to the database, newest first.
@@ -153,8 +153,13 @@ fn status(conn: &mut PgConnection) -> anyhow::Result<Answer> {
         ),
     };
     let as_wanted = missing.is_empty() && unknown.is_empty() && edited.is_empty();
+    let legacy = portal_migration::status(conn)?;
+    let text = match &legacy {
+        Some(legacy) => format!("{text}\n{legacy}"),
+        None => text,
+    };
     let json = serde_json::json!({
-        "applied": applied, "missing": missing, "unknown": unknown, "edited": edited,
+        "applied": applied, "missing": missing, "unknown": unknown, "edited": edited, "legacy": legacy,
     });
     Ok(Answer {
         text,
