@@ -233,10 +233,15 @@ impl Copy<'_> {
                 .bind::<Array<SqlUuid>, _>(&conversations)
                 .bind::<Array<SqlUuid>, _>(&assignments)
                 .execute(conn)?;
+            let these = place::Conversations::These;
             for sql in [
-                place::conversations(place::Conversations::These).as_str(),
-                place::DROP_EMPTY_CONVERSATIONS,
-            ] {
+                Some(place::conversations(these)),
+                place::contacts(&self.source, these),
+                Some(place::DROP_EMPTY_CONVERSATIONS.to_owned()),
+            ]
+            .into_iter()
+            .flatten()
+            {
                 sql_query(sql)
                     .bind::<Text, _>(tenant)
                     .bind::<Array<SqlUuid>, _>(&conversations)
