@@ -99,7 +99,7 @@ pub fn prepare(
                     "the legacy tables were retired: there is nothing left to migrate".to_owned(),
                 ));
             }
-            if state.mapping != mapping {
+            if Mapping::read(&state.mapping)? != Mapping::read(mapping)? {
                 return Err(MigrationError::State(
                     "a migration by another mapping is under way: give its mapping file, or begin anew after \
                      `portalctl db rollback`"

@@ -15,6 +15,7 @@ use diesel::{
     sql_types::{Nullable, Text},
 };
 use diesel_migrations::MigrationHarness as _;
+use portal_migration::MigrationError;
 use portal_operations::Recorded;
 use secrecy::SecretString;
 
@@ -212,10 +213,10 @@ fn refuse_unknown(conn: &mut PgConnection) -> anyhow::Result<()> {
         .filter(|version| !known.contains(version))
         .collect();
     if !unknown.is_empty() {
-        bail!(
+        bail!(MigrationError::State(format!(
             "the database has migrations of a later release ({}): use that release's portalctl",
             unknown.join(", ")
-        );
+        )));
     }
     Ok(())
 }

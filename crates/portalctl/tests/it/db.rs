@@ -112,7 +112,7 @@ fn a_schema_of_a_later_release_is_left_alone() {
     db.execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231000000')");
     let url = db.url(ServiceRole::Owner);
     let refused = portalctl(&url, &["db", "migrate"]);
-    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(refused.status.code(), Some(3));
     assert!(
         stderr(&refused).contains("later release"),
         "{}",

@@ -161,7 +161,10 @@ impl Legacy {
         let progress = Progress::new();
         let done = self.copy(conn, url, &legacy, vault, how, &progress);
         progress.end();
-        let (changes, locks) = done?;
+        let (changes, locks) = done.context(
+            "the copy stopped; what it had committed stays: mend the cause and run the same command again, \
+             and it goes on from there",
+        )?;
         let totals = totals(conn)?;
         Ok(Answer {
             text: format!(
