@@ -2,6 +2,7 @@
 
 mod backup;
 mod decisions;
+mod check_agents;
 mod inspect;
 mod legacy;
 mod migrate;
@@ -72,6 +73,9 @@ pub(crate) enum DbCommand {
     /// Drops the legacy tables when everything is migrated and backed up. There is no way back but
     /// `db restore`.
     Retire(legacy::Retire),
+    /// Checks a list of `old_agent_id,genesys_user_id,tenant_id,name,email`, which says what Genesys user each
+    /// legacy agent is: a verdict for each row; changes nothing. Exit code 5 when rows are rejected.
+    CheckAgents(check_agents::CheckAgents),
 }
 
 pub(crate) fn run(
@@ -102,6 +106,7 @@ pub(crate) fn run(
         DbCommand::Rollback(arguments) => arguments.run(&mut conn, url),
         DbCommand::Retire(arguments) => arguments.run(&mut conn, url, &vault.vault()?),
         DbCommand::Rehearse(arguments) => arguments.run(&mut conn, url, &vault.vault()?),
+        DbCommand::CheckAgents(arguments) => check_agents::run(arguments, &mut conn),
     }
 }
 

@@ -108,6 +108,7 @@ enum Command {
 }
 
 /// What a command found or did.
+#[derive(Debug)]
 struct Answer {
     text: String,
     json: serde_json::Value,
@@ -115,15 +116,23 @@ struct Answer {
     as_wanted: bool,
 }
 
+/// What was found is an answer, and why the command does not go on: rows of a list are rejected.
+#[derive(Debug, thiserror::Error)]
+#[error("rows are rejected, and nothing was changed")]
+struct RowsRejected(Answer);
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let print = |answer: &Answer| {
+        if cli.json {
+            println!("{}", answer.json);
+        } else {
+            println!("{}", answer.text);
+        }
+    };
     match run(&cli) {
         Ok(answer) => {
-            if cli.json {
-                println!("{}", answer.json);
-            } else {
-                println!("{}", answer.text);
-            }
+            print(&answer);
             if answer.as_wanted {
                 Exit::Done.into()
             } else {
@@ -131,6 +140,9 @@ fn main() -> ExitCode {
             }
         }
         Err(error) => {
+            if let Some(RowsRejected(answer)) = error.downcast_ref() {
+                print(answer);
+            }
             eprintln!("portalctl: {error:#}");
             exit_of(&error).into()
         }
@@ -141,6 +153,9 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     if let Some(OperationError::Busy { .. } | OperationError::Locked { .. }) = error.downcast_ref()
     {
         return Exit::Busy;
+    }
+    if error.is::<RowsRejected>() {
+        return Exit::Mapping;
     }
     match error.downcast_ref() {
         Some(BackupError::NotWhole(_)) => return Exit::NotAsWanted,
@@ -161,8 +176,8 @@ fn exit_of(error: &anyhow::Error) -> Exit {
 
 fn exit_of_legacy(error: &LegacyError) -> Exit {
     match error {
-        LegacyError::Privileges { .. } => Exit::Privileges,
-        LegacyError::Mapping(_) => Exit::Mapping,
+        LegacyError::Privileges { .. } | LegacyError::Temporary(_) => Exit::Privileges,
+        LegacyError::Mapping(_) | LegacyError::File(_) => Exit::Mapping,
         LegacyError::Database(_) => Exit::Failed,
     }
 }

@@ -11,6 +11,7 @@ mod admin;
 mod audit;
 mod backup;
 mod beside_legacy;
+mod check_agents;
 mod conversations;
 mod db;
 mod decisions;
