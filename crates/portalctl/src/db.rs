@@ -1,8 +1,8 @@
 //! `portalctl db`: applies migrations and tells where the schema stands.
 
 mod backup;
-mod decisions;
 mod check_agents;
+mod decisions;
 mod inspect;
 mod legacy;
 mod migrate;
