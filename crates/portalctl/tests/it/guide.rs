@@ -45,7 +45,7 @@ struct Place {
 }
 
 impl Place {
-    fn new(name: &str, shape: &str) -> Self {
+    fn new(name: &str, shape: &str, key: &str) -> Self {
         let db = legacy();
         db.execute(shape);
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("guide-{name}"));
@@ -53,6 +53,15 @@ impl Place {
         std::fs::create_dir(&directory).unwrap();
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         std::os::unix::fs::symlink(root.join("deploy"), directory.join("deploy")).unwrap();
+        // A tenant is named by its key, whatever that is.
+        let keys = db.query(&format!("SELECT {key} FROM tenants ORDER BY name"));
+        let names = ["acme_corp", "globex_inc", "initech", "umbrella"];
+        let list = include_str!("tenant_genesys_mapping.csv").to_owned();
+        let list = names
+            .iter()
+            .zip(keys)
+            .fold(list, |list, (name, key)| list.replace(name, &key));
+        std::fs::write(directory.join("tenant_genesys_mapping.csv"), list).unwrap();
         let restored = format!("{}_restored", db.superuser_url());
         Self {
             db,
@@ -75,11 +84,14 @@ impl Place {
     }
 
     fn run_block(&self, title: &str, block: &str) -> String {
+        let (_, name) = self.restored.rsplit_once('/').unwrap();
+        // The guide's name of the database is an example.
+        let block = block.replace("whatsapp_genesys", name.trim_end_matches("_restored"));
         let portalctl = Path::new(env!("CARGO_BIN_EXE_portalctl"));
         let path = std::env::var("PATH").unwrap();
         let path = format!("{}:{path}", portalctl.parent().unwrap().display());
         let output = Command::new("bash")
-            .args(["-euo", "pipefail", "-c", block])
+            .args(["-euo", "pipefail", "-c", &block])
             .current_dir(&self.directory)
             .env("PATH", path)
             .env("ADMIN_URL", self.db.superuser_url())
@@ -116,9 +128,10 @@ impl Drop for Place {
     }
 }
 
-/// All that the guide says, on one installation.
-fn follow(name: &str, shape: &str) {
-    let place = Place::new(name, shape);
+/// All that the guide says, on one installation; rolled back once and begun again.
+fn follow(name: &str, shape: &str, key: &str) {
+    let place = Place::new(name, shape, key);
+    let admin = place.db.superuser_url();
     place.run("Before you begin");
     place.run("Inspect");
     let said = place.run("Whose accounts");
@@ -126,20 +139,56 @@ fn follow(name: &str, shape: &str) {
         said.contains("3 migrated, 1 merged, 2 skipped, 0 rejected"),
         "{said}"
     );
+    place.run("Plan");
     place.run("Back up");
-    let before = hashes(&place.db.superuser_url());
+    let before = hashes(&admin);
+    place.run("Migrate");
+    assert_eq!(
+        hashes(&admin).1,
+        before.1,
+        "the legacy rows are as they were"
+    );
+    place.run("Genesys organizations");
+    place.run("Verify");
+    place.run("Roll back");
+    assert_eq!(hashes(&admin), before);
+
+    place.run("Migrate");
+    place.run("Genesys organizations");
+    place.db.execute(
+        "INSERT INTO agent_conversation_assignments (conversation_id, agent_id, assigned_at) \
+         VALUES ('conv-late', '00000000-0000-4000-8000-000000000004', now())",
+    );
+    place.run("Switch");
+    let late = "SELECT right(assigned_to::text, 1) FROM agent_portal.conversations \
+         WHERE genesys_conversation_id = 'conv-late'";
+    assert_eq!(place.db.query(late), ["4"]);
+    let last = hashes(&admin);
+    place.run("Retire");
+    assert_eq!(
+        place.db.query(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace \
+             AND relkind = 'r' ORDER BY 1"
+        ),
+        [
+            "__portal_operations",
+            "conversation_mappings",
+            "message_tracking"
+        ]
+    );
+    assert_eq!(place.db.query(late), ["4"]);
     place.run("Restore");
-    assert_eq!(hashes(&place.restored), before);
+    assert_eq!(hashes(&place.restored), last);
 }
 
 #[test]
 fn the_guide_takes_an_installation_with_keys_of_text_all_the_way() {
-    follow("text", "SELECT");
+    follow("text", "SELECT", "tenant_id");
 }
 
 #[test]
 fn the_guide_takes_an_installation_with_keys_of_uuid_all_the_way() {
-    follow("uuid", UUID_KEYS);
+    follow("uuid", UUID_KEYS, "id");
 }
 
 #[test]
@@ -149,7 +198,14 @@ fn every_section_with_commands_is_followed() {
         "Before you begin",
         "Inspect",
         "Whose accounts",
+        "Plan",
         "Back up",
+        "Migrate",
+        "Genesys organizations",
+        "Verify",
+        "Switch",
+        "Roll back",
+        "Retire",
         "Restore",
     ];
     assert_eq!(titles, followed);
