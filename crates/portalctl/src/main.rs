@@ -166,9 +166,13 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         return match error {
             MigrationError::State(_) => Exit::NotAsWanted,
             MigrationError::Privileges(_) => Exit::Privileges,
-            MigrationError::Operation(_) => Exit::Busy,
+            MigrationError::Operation(
+                OperationError::Busy { .. } | OperationError::Locked { .. },
+            ) => Exit::Busy,
             MigrationError::Legacy(error) => exit_of_legacy(error),
-            MigrationError::Vault { .. } | MigrationError::Database(_) => Exit::Failed,
+            MigrationError::Operation(OperationError::Log(_))
+            | MigrationError::Vault { .. }
+            | MigrationError::Database(_) => Exit::Failed,
         };
     }
     error.downcast_ref().map_or(Exit::Failed, exit_of_legacy)

@@ -1,5 +1,6 @@
 //! From a legacy installation to the organization-level model, and back.
 
+mod agents;
 mod interrupted;
 mod live;
 mod refused;
