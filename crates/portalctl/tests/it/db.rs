@@ -86,7 +86,7 @@ fn operations_are_logged_with_their_outcome() {
          VALUES (gen_random_uuid(), 'db backup', '{}', 'ana', 'ops-1')",
     );
     db.execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231000000')");
-    assert_eq!(portalctl(&url, &["db", "migrate"]).status.code(), Some(1));
+    assert_eq!(portalctl(&url, &["db", "migrate"]).status.code(), Some(3));
 
     let history = portalctl(&url, &["db", "history", "--json"]);
     let history: serde_json::Value = serde_json::from_str(&stdout(&history)).unwrap();
