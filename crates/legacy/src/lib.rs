@@ -7,12 +7,10 @@
 //! says whose which WhatsApp account becomes, with the [`Decisions`] of a person; [`fingerprint()`] and
 //! [`data_hash`] tell whether two of them are the same.
 //!
-//! What this crate does not do: it changes nothing in the database; a list of agents is staged in
-//! temporary tables ([`agents_file`]).
+//! What this crate does not do: it changes nothing in the database.
 
 #![warn(missing_docs)]
 
-pub mod agents_file;
 mod catalog;
 mod decisions;
 mod error;

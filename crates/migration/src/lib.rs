@@ -37,8 +37,7 @@ pub use ledger::{Entry, Total, page, totals};
 pub use plan::{Step, plan};
 pub use retire::{retire, tables};
 pub use stage::{
-    Lock, State, Status, begin_capture, expand, made_since, prepare, require_privileges, rollback,
-    state, status,
+    State, begin_capture, expand, made_since, prepare, require_privileges, rollback, state,
 };
 pub use verify::{Check, rejected, verify};
 

@@ -10,6 +10,5 @@ mod file;
 mod verdict;
 
 pub use apply::{Overtaken, apply};
-pub use file::{FileRow, read};
-pub use portal_csv_file::BadFile;
+pub use file::{BadFile, FileRow, read};
 pub use verdict::{Mapping, Present, Reason, Verdict, VerdictKind, decide};

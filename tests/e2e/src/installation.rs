@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::TcpListener};
 
 use portal_auth::{Passwords, random_token, sha256_hex};
-use portal_sandbox::{Sandbox, SandboxConfig, seed};
+use portal_sandbox::{NewWaba, Sandbox, SandboxConfig, seed};
 use portal_service_kit::lifecycle::Shutdown;
 use portal_test_harness::{
     Isolation, PrivateRedis, ServiceRole, TestDb, amqp_url_as, eventually, make_exchanges,
@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 
 use crate::browser::Browser;
 
-const VAULT_KEYS: &str = "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+/// What secrets are sealed with; the active one is `k1`.
+pub const VAULT_KEYS: &str = "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 /// As `portalctl admin create` was given them.
 pub const ADMIN_EMAIL: &str = "admin@platform.example";
 /// See [`ADMIN_EMAIL`].
@@ -73,44 +74,58 @@ pub struct Installation {
 impl Installation {
     /// Everything runs; acme and globex are set up through the API, as an administrator would.
     pub async fn start() -> Self {
-        let mut installation = Self::without_tenants(Ports::default()).await;
-        installation.admin_token = installation.sign_in_admin().await;
-        installation.set_up_tenants().await;
-        installation
+        Self::with_tenants(TestDb::new(), None).await
     }
 
     /// As [`Installation::start`], on a Redis that each service enters as a user of its own.
     pub async fn start_on(redis: &PrivateRedis) -> Self {
-        let mut installation = Self::build(TestDb::new(), Ports::default(), Some(redis)).await;
-        installation.admin_token = installation.sign_in_admin().await;
-        installation.set_up_tenants().await;
-        installation
+        Self::with_tenants(TestDb::new(), Some(redis)).await
     }
 
     /// As [`Installation::start`], in a schema of its own beside a legacy installation's tables.
     pub async fn start_beside_legacy() -> Self {
-        let mut installation = Self::build(TestDb::beside_legacy(), Ports::default(), None).await;
+        Self::with_tenants(TestDb::beside_legacy(), None).await
+    }
+
+    /// Everything runs on a database that has its tenants already; Meta knows these accounts of theirs.
+    pub async fn start_in(db: TestDb, accounts: Vec<NewWaba>) -> Self {
+        let mut installation = Self::build(db, Ports::default(), None, accounts).await;
         installation.admin_token = installation.sign_in_admin().await;
-        installation.set_up_tenants().await;
         installation
     }
 
     /// Everything runs; there is nobody but the platform administrator.
     pub async fn without_tenants(ports: Ports) -> Self {
-        Self::build(TestDb::new(), ports, None).await
+        Self::build(TestDb::new(), ports, None, Vec::new()).await
+    }
+
+    async fn with_tenants(db: TestDb, redis: Option<&PrivateRedis>) -> Self {
+        let mut installation = Self::build(db, Ports::default(), redis, Vec::new()).await;
+        installation.admin_token = installation.sign_in_admin().await;
+        installation.set_up_tenants().await;
+        installation
     }
 
     #[expect(
         clippy::too_many_lines,
         reason = "the three services' settings, one after the other"
     )]
-    async fn build(db: TestDb, ports: Ports, redis: Option<&PrivateRedis>) -> Self {
+    async fn build(
+        db: TestDb,
+        ports: Ports,
+        redis: Option<&PrivateRedis>,
+        accounts: Vec<NewWaba>,
+    ) -> Self {
         let redirect_uri = ports.redirect_uri();
         let sandbox = Sandbox::start(SandboxConfig {
             redirect_uris: vec![redirect_uri.clone()],
             ..SandboxConfig::default()
         })
         .unwrap();
+        // The services ask after their accounts as soon as they run.
+        for account in accounts {
+            sandbox.add_waba(account);
+        }
         let mut isolation = Isolation::new();
         if redis.is_some() {
             // The users' rights are for keys without a prefix.

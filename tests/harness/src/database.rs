@@ -76,6 +76,14 @@ impl TestDb {
         db
     }
 
+    /// The same database after a migration of the legacy installation in it: all URLs lead to
+    /// [`ORGANIZATION_SCHEMA`].
+    #[must_use]
+    pub const fn in_organization_schema(mut self) -> Self {
+        self.schema = ORGANIZATION_SCHEMA;
+        self
+    }
+
     /// The URL for one of the services' roles.
     pub fn url(&self, role: ServiceRole) -> String {
         let superuser = self.superuser_url();

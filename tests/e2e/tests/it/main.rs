@@ -15,6 +15,7 @@ mod conversations;
 mod doors;
 mod foreign_ids;
 mod main_job;
+mod migrated;
 mod operator;
 mod rabbitmq;
 mod redis;

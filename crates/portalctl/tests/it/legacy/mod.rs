@@ -1,6 +1,5 @@
 //! From a legacy installation to the organization-level model, and back.
 
-mod agents;
 mod interrupted;
 mod live;
 mod refused;
@@ -17,9 +16,6 @@ use crate::{stderr, stdout};
 pub(crate) const FIXTURE: &str = include_str!("../fixtures/legacy_whatsapp_genesys.sql");
 const TABLES: &str = "tenants, tenant_whatsapp_config, agents, agent_whatsapp_accounts, agent_sessions, \
     agent_conversation_assignments";
-const GRANTS: &str = "GRANT SELECT, TRIGGER ON tenants, tenant_whatsapp_config, agents, agent_whatsapp_accounts, \
-    agent_sessions, agent_conversation_assignments TO agent_portal_owner; \
-    GRANT SELECT ON conversation_mappings TO agent_portal_owner";
 
 /// A legacy installation with the files that an operator has for it.
 pub(crate) struct Installation {
@@ -35,7 +31,9 @@ impl Installation {
         if !more.is_empty() {
             db.execute(more);
         }
-        db.execute(GRANTS);
+        db.execute(&format!(
+            "GRANT SELECT, TRIGGER ON {TABLES} TO agent_portal_owner"
+        ));
         let installation = Self {
             db,
             files: tempfile::tempdir().unwrap(),
