@@ -18,6 +18,12 @@ pub enum LegacyError {
     /// The mapping file or the decision file is not one, or does not fit the database.
     #[error("{}", .0.join("\n"))]
     Mapping(Vec<String>),
+    /// The role may not make temporary tables; with the statement that lets it.
+    #[error("the role may not make temporary tables: as the database's owner, run {0}")]
+    Temporary(String),
+    /// A list is not one, or cannot be read or written; with its name.
+    #[error("{0}")]
+    File(String),
     /// The database did not answer as it should.
     #[error(transparent)]
     Database(#[from] diesel::result::Error),

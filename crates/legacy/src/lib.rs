@@ -7,10 +7,12 @@
 //! says whose which WhatsApp account becomes, with the [`Decisions`] of a person; [`fingerprint()`] and
 //! [`data_hash`] tell whether two of them are the same.
 //!
-//! What this crate does not do: it changes nothing in the database.
+//! What this crate does not do: it changes nothing in the database; a list of agents is staged in
+//! temporary tables ([`agents_file`]).
 
 #![warn(missing_docs)]
 
+pub mod agents_file;
 mod catalog;
 mod decisions;
 mod error;

@@ -180,4 +180,22 @@ pub(crate) const SUBJECTS: &[Subject] = &[
             welcome("business_id", &["business_id", "business_manager_id"]),
         ],
     },
+    // Of another service: read for whom a conversation is with, and never written or retired.
+    Subject {
+        name: "contacts",
+        table: "conversation_mappings",
+        required: false,
+        meanings: &[
+            welcome(
+                "conversation_id",
+                &["conversation_id", "conversation", "conv_id"],
+            ),
+            welcome("wa_id", &["wa_id", "whatsapp_id", "contact_wa_id"]),
+            welcome("name", &["contact_name", "name", "profile_name"]),
+            welcome(
+                "last_activity",
+                &["last_activity_at", "last_activity", "updated_at"],
+            ),
+        ],
+    },
 ];

@@ -220,11 +220,18 @@ impl Copy<'_> {
         let Some(last) = page.value else {
             return Ok((0, None));
         };
-        sql_query(place::conversations(place::Conversations::Range))
-            .bind::<Text, _>(tenant)
-            .bind::<SqlUuid, _>(after)
-            .bind::<SqlUuid, _>(last.parse::<Uuid>().unwrap_or(Uuid::max()))
-            .execute(conn)?;
+        let range = place::Conversations::Range;
+        let contacts = place::contacts(&self.source, range);
+        for sql in [Some(place::conversations(range)), contacts]
+            .into_iter()
+            .flatten()
+        {
+            sql_query(sql)
+                .bind::<Text, _>(tenant)
+                .bind::<SqlUuid, _>(after)
+                .bind::<SqlUuid, _>(last.parse::<Uuid>().unwrap_or(Uuid::max()))
+                .execute(conn)?;
+        }
         let is_last = page.rows < i64::from(self.pace.batch);
         Ok((page.rows, (!is_last).then_some(last)))
     }

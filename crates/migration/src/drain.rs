@@ -178,21 +178,7 @@ impl Copy<'_> {
             if moved.is_some_and(|row| row.tenant_id.as_ref() == Some(tenant)) {
                 continue;
             }
-            let had: Vec<Word> = sql_query(
-                "SELECT key::text AS value FROM __legacy_ledger WHERE subject = 'assignments' \
-                 AND tenant_id = $1 AND user_id = $2",
-            )
-            .bind::<Text, _>(tenant)
-            .bind::<SqlUuid, _>(user)
-            .load(conn)?;
-            assignments.extend(had.into_iter().filter_map(|word| word.value));
-            query::enter(conn, tenant)?;
-            for sql in place::DROP_AGENT {
-                sql_query(sql)
-                    .bind::<Text, _>(tenant)
-                    .bind::<SqlUuid, _>(user)
-                    .execute(conn)?;
-            }
+            assignments.extend(drop_agent(conn, tenant, user)?);
         }
         let mut of_tenants: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for row in &after {
@@ -205,6 +191,12 @@ impl Copy<'_> {
             self.place_agents(conn, tenant, &keys)?;
         }
         let placed = targets(conn, "agents", keys)?;
+        // Whose Genesys user was there already leaves no placeholder behind.
+        for row in after.iter().filter(|row| !placed.contains(row)) {
+            if let (Some(tenant), Some(user)) = (&row.tenant_id, row.id) {
+                drop_agent(conn, tenant, user)?;
+            }
+        }
         let is_changed = |key: &&String| {
             let was = before.iter().find(|row| row.key == **key);
             was != placed.iter().find(|row| row.key == **key)
@@ -233,10 +225,15 @@ impl Copy<'_> {
                 .bind::<Array<SqlUuid>, _>(&conversations)
                 .bind::<Array<SqlUuid>, _>(&assignments)
                 .execute(conn)?;
+            let these = place::Conversations::These;
             for sql in [
-                place::conversations(place::Conversations::These).as_str(),
-                place::DROP_EMPTY_CONVERSATIONS,
-            ] {
+                Some(place::conversations(these)),
+                place::contacts(&self.source, these),
+                Some(place::DROP_EMPTY_CONVERSATIONS.to_owned()),
+            ]
+            .into_iter()
+            .flatten()
+            {
                 sql_query(sql)
                     .bind::<Text, _>(tenant)
                     .bind::<Array<SqlUuid>, _>(&conversations)
@@ -245,6 +242,25 @@ impl Copy<'_> {
         }
         Ok(())
     }
+}
+
+/// Takes a person out of what was migrated; gives the keys of the assignments that the person had.
+fn drop_agent(conn: &mut PgConnection, tenant: &str, user: Uuid) -> QueryResult<Vec<String>> {
+    let had: Vec<Word> = sql_query(
+        "SELECT key::text AS value FROM __legacy_ledger WHERE subject = 'assignments' \
+         AND tenant_id = $1 AND user_id = $2",
+    )
+    .bind::<Text, _>(tenant)
+    .bind::<SqlUuid, _>(user)
+    .load(conn)?;
+    query::enter(conn, tenant)?;
+    for sql in place::DROP_AGENT {
+        sql_query(sql)
+            .bind::<Text, _>(tenant)
+            .bind::<SqlUuid, _>(user)
+            .execute(conn)?;
+    }
+    Ok(had.into_iter().filter_map(|word| word.value).collect())
 }
 
 fn truncated(conn: &mut PgConnection, subject: &str) -> QueryResult<()> {

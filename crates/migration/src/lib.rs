@@ -37,7 +37,8 @@ pub use ledger::{Entry, Total, page, totals};
 pub use plan::{Step, plan};
 pub use retire::{retire, tables};
 pub use stage::{
-    State, begin_capture, expand, made_since, prepare, require_privileges, rollback, state,
+    Lock, State, Status, begin_capture, expand, made_since, prepare, require_privileges, rollback,
+    state, status,
 };
 pub use verify::{Check, rejected, verify};
 

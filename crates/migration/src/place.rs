@@ -133,6 +133,35 @@ INSERT INTO conversation_assignments (assignment_id, tenant_id, conversation_id,
         CASE WHEN holds THEN NULL WHEN state = 'active' THEN 'superseded' ELSE 'migrated' END \
     FROM k ON CONFLICT (assignment_id) DO NOTHING";
 
+/// Tells of the tenant's conversations, the same as in [`conversations`], whom they are with: the last one with
+/// a contact is the one that goes on when the contact writes.
+pub(crate) fn contacts(source: &Source<'_>, which: Conversations) -> Option<String> {
+    let table = source.table("contacts")?;
+    let conversation = source.column("contacts", "conversation_id");
+    let wa_id = source.column("contacts", "wa_id");
+    if conversation.is_empty() || wa_id.is_empty() {
+        return None;
+    }
+    let condition = match which {
+        Conversations::Range => "c.conversation_id > $2 AND c.conversation_id <= $3",
+        Conversations::These => "c.conversation_id = ANY ($2)",
+    };
+    let name = source.text("contacts", "name");
+    let active = source.time("contacts", "last_activity");
+    Some(format!(
+        "UPDATE conversations c SET contact = '+' || f.digits, wa_id = f.digits, contact_name = left(f.name, 255) \
+         FROM (SELECT DISTINCT ON (c.phone_number_id, digits) c.conversation_id, d.digits, {name} AS name \
+             FROM conversations c JOIN {table} a ON a.{conversation}::text = c.genesys_conversation_id \
+             CROSS JOIN LATERAL (SELECT ltrim(btrim(a.{wa_id}::text), '+') AS digits) d \
+             WHERE c.tenant_id = $1 AND {condition} AND c.version = 1 AND c.contact IS NULL \
+               AND c.phone_number_id <> '' AND d.digits ~ '^[0-9]{{5,20}}$' \
+             ORDER BY c.phone_number_id, digits, {active} DESC NULLS LAST, c.last_activity_at DESC) f \
+         WHERE c.tenant_id = $1 AND c.conversation_id = f.conversation_id AND NOT EXISTS \
+             (SELECT FROM conversations o WHERE o.tenant_id = $1 AND o.phone_number_id = c.phone_number_id \
+              AND o.contact = '+' || f.digits)"
+    ))
+}
+
 /// Takes the assignments of the tenant's conversations `$2` away, also those of the ids `$3`, to be put
 /// anew; not those of a conversation that somebody worked on since.
 pub(crate) const CLEAR_CONVERSATIONS: &str = "\

@@ -134,10 +134,13 @@ fn of_subject(source: &Source<'_>, subject: &str, rows: &dyn Fn(&str) -> i64) ->
         ),
         "assignments" => (
             "make the conversations, each with one active assignment at most and the others as history",
-            vec![
+            [
                 LEDGER_INDEX.to_owned(),
                 place::conversations(place::Conversations::Range),
-            ],
+            ]
+            .into_iter()
+            .chain(place::contacts(source, place::Conversations::Range))
+            .collect(),
         ),
         _ => return read.into_iter().collect(),
     };

@@ -82,15 +82,19 @@ impl<'a> Source<'a> {
             return "NULL::timestamptz".to_owned();
         };
         let zone = self.mapping.time_zone.replace('\'', "''");
-        match self.type_of(subject, meaning).unwrap_or_default() {
-            kind if kind.ends_with("with time zone") => format!("a.{column}"),
+        let time = match self.type_of(subject, meaning).unwrap_or_default() {
+            kind if kind == "timestamp with time zone" || kind.ends_with(") with time zone") => {
+                format!("a.{column}")
+            }
             "bigint" | "integer" | "numeric" | "double precision" => format!(
                 "to_timestamp(a.{column} / CASE WHEN a.{column} > 100000000000 THEN 1000.0 ELSE 1.0 END)"
             ),
             "date" => format!("a.{column}::timestamp AT TIME ZONE '{zone}'"),
             kind if kind.starts_with("timestamp") => format!("a.{column} AT TIME ZONE '{zone}'"),
             _ => format!("nullif(btrim(a.{column}::text), '')::timestamp AT TIME ZONE '{zone}'"),
-        }
+        };
+        // For ever is no time that a service could read.
+        format!("CASE WHEN isfinite({time}) THEN {time} END")
     }
 
     /// Whether it is so; true when nothing is known.

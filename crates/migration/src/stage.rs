@@ -1,6 +1,6 @@
 //! Before the copy: the schema, the tool's own tables, and the triggers. And back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::{
     PgConnection, QueryableByName, RunQueryDsl as _,
@@ -10,6 +10,7 @@ use diesel::{
 };
 use portal_legacy::{Catalog, Mapping, identifier};
 use portal_operations::{Limits, patiently};
+use serde::Serialize;
 
 use crate::{
     Legacy, MigrationError, Pace, capture, ledger,
@@ -98,7 +99,7 @@ pub fn prepare(
                     "the legacy tables were retired: there is nothing left to migrate".to_owned(),
                 ));
             }
-            if state.mapping != mapping {
+            if Mapping::read(&state.mapping)? != Mapping::read(mapping)? {
                 return Err(MigrationError::State(
                     "a migration by another mapping is under way: give its mapping file, or begin anew after \
                      `portalctl db rollback`"
@@ -134,10 +135,74 @@ pub fn state(conn: &mut PgConnection) -> Result<Option<State>, MigrationError> {
     Ok(found.into_iter().next())
 }
 
+/// For how long writers of a legacy table waited, at most.
+#[derive(Debug, Clone, Serialize)]
+pub struct Lock {
+    /// The table, with its schema.
+    pub table: String,
+    /// Milliseconds.
+    pub ms: u64,
+}
+
+/// How far a migration is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "stage", rename_all = "snake_case")]
+pub enum Status {
+    /// The copy was begun and is not whole.
+    Copying,
+    /// Everything was copied once.
+    Copied {
+        /// Changes of legacy writers that were not read yet.
+        changes: i64,
+    },
+    /// The legacy tables are gone.
+    Retired,
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Copying => f.write_str(
+                "A legacy installation is being migrated and not all of it is copied: run \
+                 `portalctl db migrate --mapping FILE` again.",
+            ),
+            Self::Copied { changes: 0 } => {
+                f.write_str("A legacy installation is migrated, up to its writers' last change.")
+            }
+            Self::Copied { changes } => write!(
+                f,
+                "A legacy installation is migrated; {changes} changes of its writers wait for the next \
+                 `portalctl db migrate --mapping FILE`."
+            ),
+            Self::Retired => {
+                f.write_str("A legacy installation was migrated and its tables retired.")
+            }
+        }
+    }
+}
+
+/// How far the migration in the schema that the connection is in is; none when there is none.
+///
+/// # Errors
+/// When the database says so.
+pub fn status(conn: &mut PgConnection) -> Result<Option<Status>, MigrationError> {
+    let Some(state) = state(conn)? else {
+        return Ok(None);
+    };
+    Ok(Some(if state.is_retired {
+        Status::Retired
+    } else if state.is_copied {
+        let changes = query::count(conn, "SELECT count(*) AS value FROM __legacy_changes")?;
+        Status::Copied { changes }
+    } else {
+        Status::Copying
+    }))
+}
+
 /// Writers of a table wait behind the request for its lock.
 const TRIGGER_LOCK: Duration = Duration::from_millis(200);
 
-/// Makes the triggers that are missing. Each waits for a table's writers for a moment at a time, for
+/// Makes the triggers that are missing, and gives the locks that were taken. Each waits for a table's writers for a moment at a time, for
 /// writers wait behind it, and tries again.
 ///
 /// # Errors
@@ -147,7 +212,8 @@ pub fn begin_capture(
     legacy: &Legacy<'_>,
     schema: &str,
     pace: &Pace<'_>,
-) -> Result<(), MigrationError> {
+) -> Result<Vec<Lock>, MigrationError> {
+    let mut locks = Vec::new();
     let source = Source::new(legacy.mapping, legacy.catalog);
     let limits = Limits {
         lock_timeout: TRIGGER_LOCK.min(pace.limits.lock_timeout),
@@ -164,15 +230,24 @@ pub fn begin_capture(
             "SET ROLE {OWNER}; {}; RESET ROLE",
             capture.function
         ))?;
+        // A try that fails keeps writers waiting for its time, too.
+        let mut longest = Duration::ZERO;
         patiently(conn, &limits, pace.another, pace.tell_wait, |conn| {
-            conn.build_transaction().run(|conn| {
+            let began = Instant::now();
+            let made = conn.build_transaction().run(|conn| {
                 conn.batch_execute("SET LOCAL client_min_messages = warning")?;
                 conn.batch_execute(&capture.triggers)?;
                 Ok::<_, MigrationError>(())
-            })
+            });
+            longest = longest.max(began.elapsed());
+            made
         })?;
+        locks.push(Lock {
+            table: capture.table,
+            ms: u64::try_from(longest.as_millis()).unwrap_or(u64::MAX),
+        });
     }
-    Ok(())
+    Ok(locks)
 }
 
 fn is_captured(conn: &mut PgConnection, table: &str) -> Result<bool, MigrationError> {

@@ -1,6 +1,7 @@
 //! `portalctl db`: applies migrations and tells where the schema stands.
 
 mod backup;
+mod check_agents;
 mod decisions;
 mod inspect;
 mod legacy;
@@ -15,6 +16,7 @@ use diesel::{
     sql_types::{Nullable, Text},
 };
 use diesel_migrations::MigrationHarness as _;
+use portal_migration::MigrationError;
 use portal_operations::Recorded;
 use secrecy::SecretString;
 
@@ -27,7 +29,7 @@ pub(crate) use migrate::apply_all;
 pub(crate) enum DbCommand {
     /// Applies the migrations that are missing. Safe to repeat and to run twice at once.
     Migrate(migrate::Migrate),
-    /// Tells which migrations are applied; exit code 3 when some are missing, were edited after they were
+    /// Tells which migrations are applied, and how far the migration of a legacy installation is; exit code 3 when some are missing, were edited after they were
     /// applied, or are of a later release.
     Status,
     /// Lists what operators did to the database, newest first.
@@ -57,6 +59,9 @@ pub(crate) enum DbCommand {
     /// Tells what `db migrate --mapping` would do to a legacy installation: the steps with their statements,
     /// locks and estimates, and a hash to hold the migration to. Changes nothing.
     Plan(legacy::Plan),
+    /// Does all of it on a copy that is restored from a backup, and tells how long each step takes and how
+    /// long writers wait; the copy is dropped afterwards.
+    Rehearse(legacy::Rehearse),
     /// Holds the legacy tables against what became of them; exit code 3 when something does not hold.
     /// Changes nothing.
     Verify,
@@ -68,6 +73,9 @@ pub(crate) enum DbCommand {
     /// Drops the legacy tables when everything is migrated and backed up. There is no way back but
     /// `db restore`.
     Retire(legacy::Retire),
+    /// Checks a list of `old_agent_id,genesys_user_id,tenant_id,name,email`, which says what Genesys user each
+    /// legacy agent is: a verdict for each row; changes nothing. Exit code 5 when rows are rejected.
+    CheckAgents(check_agents::CheckAgents),
 }
 
 pub(crate) fn run(
@@ -93,10 +101,12 @@ pub(crate) fn run(
         DbCommand::Backup(arguments) => backup::run(arguments, &mut conn, url),
         DbCommand::Restore(arguments) => restore::run(arguments, url),
         DbCommand::Plan(arguments) => arguments.run(&mut conn),
-        DbCommand::Verify => legacy::verify(&mut conn, vault),
+        DbCommand::Verify => legacy::verify(&mut conn, &vault.vault()?),
         DbCommand::Ledger(arguments) => arguments.run(&mut conn),
         DbCommand::Rollback(arguments) => arguments.run(&mut conn, url),
-        DbCommand::Retire(arguments) => arguments.run(&mut conn, url, vault),
+        DbCommand::Retire(arguments) => arguments.run(&mut conn, url, &vault.vault()?),
+        DbCommand::Rehearse(arguments) => arguments.run(&mut conn, url, &vault.vault()?),
+        DbCommand::CheckAgents(arguments) => check_agents::run(arguments, &mut conn),
     }
 }
 
@@ -149,8 +159,13 @@ fn status(conn: &mut PgConnection) -> anyhow::Result<Answer> {
         ),
     };
     let as_wanted = missing.is_empty() && unknown.is_empty() && edited.is_empty();
+    let legacy = portal_migration::status(conn)?;
+    let text = match &legacy {
+        Some(legacy) => format!("{text}\n{legacy}"),
+        None => text,
+    };
     let json = serde_json::json!({
-        "applied": applied, "missing": missing, "unknown": unknown, "edited": edited,
+        "applied": applied, "missing": missing, "unknown": unknown, "edited": edited, "legacy": legacy,
     });
     Ok(Answer {
         text,
@@ -203,10 +218,10 @@ fn refuse_unknown(conn: &mut PgConnection) -> anyhow::Result<()> {
         .filter(|version| !known.contains(version))
         .collect();
     if !unknown.is_empty() {
-        bail!(
+        bail!(MigrationError::State(format!(
             "the database has migrations of a later release ({}): use that release's portalctl",
             unknown.join(", ")
-        );
+        )));
     }
     Ok(())
 }

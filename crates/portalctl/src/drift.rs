@@ -34,7 +34,7 @@ UNION ALL SELECT 'trigger ' || pg_get_triggerdef(g.oid, true) FROM t JOIN pg_tri
 UNION ALL SELECT format('function %s: definer %s, %s, body %s', f.oid::regprocedure, f.prosecdef,
         coalesce((SELECT string_agg(regexp_replace(setting, '\\m' || current_schema() || '\\M', '<schema>'), ', '
             ORDER BY setting) FROM unnest(f.proconfig) setting), 'no settings'), md5(f.prosrc))
-    FROM pg_proc f WHERE f.pronamespace = current_schema()::regnamespace
+    FROM pg_proc f WHERE f.pronamespace = current_schema()::regnamespace AND left(f.proname, 2) <> '__'
         AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = f.oid AND e.deptype = 'e')
 UNION ALL SELECT format('grant of %s on %s to %s', x.privilege_type, t.relname, x.grantee::regrole)
     FROM t, aclexplode(t.relacl) x WHERE x.grantee <> t.relowner

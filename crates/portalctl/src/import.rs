@@ -53,8 +53,8 @@ impl From<Overtaken> for Refusal {
 
 fn tenant_orgs(import: &TenantOrgs, url: &SecretString) -> anyhow::Result<Answer> {
     let name = import.file.display();
-    let bytes = fs::read(&import.file).with_context(|| format!("{name} cannot be read"))?;
-    let rows = read(&bytes, MOST_ROWS).map_err(|bad| anyhow!("{name} {bad}"))?;
+    let file = fs::File::open(&import.file).with_context(|| format!("{name} cannot be read"))?;
+    let rows = read(file, MOST_ROWS).map_err(|bad| anyhow!("{name} {bad}"))?;
     let work = Work::open(url)?;
     let ids: Vec<_> = rows.iter().map(|row| row.tenant_id.clone()).collect();
     let orgs: Vec<_> = rows.iter().map(|row| row.genesys_org_id.clone()).collect();

@@ -17,6 +17,7 @@ mod connection;
 mod conversations;
 mod db;
 mod dead_letters;
+mod doctor;
 mod drift;
 mod import;
 mod message;
@@ -83,6 +84,9 @@ enum Command {
     /// Lists that are brought in from outside.
     #[command(subcommand)]
     Import(import::ImportCommand),
+    /// Looks for what keeps people from signing in or sending, and tells the command that mends it;
+    /// changes nothing. Exit code 3 when there is something.
+    Doctor,
     /// People of a tenant.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -104,6 +108,7 @@ enum Command {
 }
 
 /// What a command found or did.
+#[derive(Debug)]
 struct Answer {
     text: String,
     json: serde_json::Value,
@@ -111,15 +116,23 @@ struct Answer {
     as_wanted: bool,
 }
 
+/// What was found is an answer, and why the command does not go on: rows of a list are rejected.
+#[derive(Debug, thiserror::Error)]
+#[error("rows are rejected, and nothing was changed")]
+struct RowsRejected(Answer);
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let print = |answer: &Answer| {
+        if cli.json {
+            println!("{}", answer.json);
+        } else {
+            println!("{}", answer.text);
+        }
+    };
     match run(&cli) {
         Ok(answer) => {
-            if cli.json {
-                println!("{}", answer.json);
-            } else {
-                println!("{}", answer.text);
-            }
+            print(&answer);
             if answer.as_wanted {
                 Exit::Done.into()
             } else {
@@ -127,6 +140,9 @@ fn main() -> ExitCode {
             }
         }
         Err(error) => {
+            if let Some(RowsRejected(answer)) = error.downcast_ref() {
+                print(answer);
+            }
             eprintln!("portalctl: {error:#}");
             exit_of(&error).into()
         }
@@ -138,6 +154,9 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     {
         return Exit::Busy;
     }
+    if error.is::<RowsRejected>() {
+        return Exit::Mapping;
+    }
     match error.downcast_ref() {
         Some(BackupError::NotWhole(_)) => return Exit::NotAsWanted,
         Some(BackupError::NotPermitted(_)) => return Exit::Privileges,
@@ -147,9 +166,13 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         return match error {
             MigrationError::State(_) => Exit::NotAsWanted,
             MigrationError::Privileges(_) => Exit::Privileges,
-            MigrationError::Operation(_) => Exit::Busy,
+            MigrationError::Operation(
+                OperationError::Busy { .. } | OperationError::Locked { .. },
+            ) => Exit::Busy,
             MigrationError::Legacy(error) => exit_of_legacy(error),
-            MigrationError::Vault { .. } | MigrationError::Database(_) => Exit::Failed,
+            MigrationError::Operation(OperationError::Log(_))
+            | MigrationError::Vault { .. }
+            | MigrationError::Database(_) => Exit::Failed,
         };
     }
     error.downcast_ref().map_or(Exit::Failed, exit_of_legacy)
@@ -157,8 +180,8 @@ fn exit_of(error: &anyhow::Error) -> Exit {
 
 fn exit_of_legacy(error: &LegacyError) -> Exit {
     match error {
-        LegacyError::Privileges { .. } => Exit::Privileges,
-        LegacyError::Mapping(_) => Exit::Mapping,
+        LegacyError::Privileges { .. } | LegacyError::Temporary(_) => Exit::Privileges,
+        LegacyError::Mapping(_) | LegacyError::File(_) => Exit::Mapping,
         LegacyError::Database(_) => Exit::Failed,
     }
 }
@@ -171,6 +194,7 @@ fn run(cli: &Cli) -> anyhow::Result<Answer> {
         Command::Audit(command) => audit::run(command, &url),
         Command::Tenant(command) => tenant::run(command, &url),
         Command::Import(command) => import::run(command, &url),
+        Command::Doctor => doctor::run(&url),
         Command::User(command) => user::run(command, &url),
         Command::Message(command) => message::run(command, &url),
         Command::DeadLetters(command) => dead_letters::run(command, &url),

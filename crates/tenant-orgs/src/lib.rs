@@ -10,5 +10,6 @@ mod file;
 mod verdict;
 
 pub use apply::{Overtaken, apply};
-pub use file::{BadFile, FileRow, read};
+pub use file::{FileRow, read};
+pub use portal_csv_file::BadFile;
 pub use verdict::{Mapping, Present, Reason, Verdict, VerdictKind, decide};

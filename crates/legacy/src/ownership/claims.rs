@@ -127,7 +127,7 @@ fn of_agents(mapping: &Mapping, agent_mapping: Option<&str>) -> Option<String> {
     let last_login = names.optional("a", "agents", "last_login");
     let (tenant, join) = match agent_mapping {
         Some(mapped) => (
-            format!("coalesce(m.tenant_id, a.{own_tenant}::text)"),
+            format!("coalesce(nullif(m.tenant_id, ''), a.{own_tenant}::text)"),
             format!("LEFT JOIN {mapped} m ON m.agent_key = a.{agents_key}::text"),
         ),
         None => (format!("a.{own_tenant}::text"), String::new()),

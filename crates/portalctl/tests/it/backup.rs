@@ -334,6 +334,24 @@ fn a_full_disk_leaves_nothing_that_looks_like_a_backup() {
 }
 
 #[test]
+fn a_connection_that_is_cut_leaves_nothing() {
+    let db = legacy_with_more();
+    let here = Directory::new();
+    let out = here.join("today");
+    script(
+        &here.join("pg_dump"),
+        "for argument; do case $argument in --dbname=*) psql -q \"${argument#--dbname=}\" -c \
+             \"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
+             AND application_name LIKE 'portalctl db backup%'\" >&2;; esac; done; exec pg_dump \"$@\"",
+    );
+    let bin = here.0.to_str().unwrap();
+    let arguments = ["db", "backup", "--out", &out, "--pg-bin", bin];
+    refused(&portalctl(&db.superuser_url(), &arguments), 1, "terminat");
+    assert_eq!(entries(&here.0), ["pg_dump"]);
+    ok(backup(&db, &out));
+}
+
+#[test]
 fn what_a_killed_backup_leaves_is_not_taken_for_one() {
     let db = legacy_with_more();
     let here = Directory::new();

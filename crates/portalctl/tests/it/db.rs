@@ -86,7 +86,7 @@ fn operations_are_logged_with_their_outcome() {
          VALUES (gen_random_uuid(), 'db backup', '{}', 'ana', 'ops-1')",
     );
     db.execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231000000')");
-    assert_eq!(portalctl(&url, &["db", "migrate"]).status.code(), Some(1));
+    assert_eq!(portalctl(&url, &["db", "migrate"]).status.code(), Some(3));
 
     let history = portalctl(&url, &["db", "history", "--json"]);
     let history: serde_json::Value = serde_json::from_str(&stdout(&history)).unwrap();
@@ -112,7 +112,7 @@ fn a_schema_of_a_later_release_is_left_alone() {
     db.execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231000000')");
     let url = db.url(ServiceRole::Owner);
     let refused = portalctl(&url, &["db", "migrate"]);
-    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(refused.status.code(), Some(3));
     assert!(
         stderr(&refused).contains("later release"),
         "{}",

@@ -137,7 +137,7 @@ pub(super) async fn import_genesys_orgs(
 ) -> Result<HttpResponse, ApiError> {
     let dry_run = query.0.dry_run;
     let mut errors = FieldErrors::new();
-    let rows = errors.check("body", portal_tenant_orgs::read(&file.0, MOST_ROWS));
+    let rows = errors.check("body", portal_tenant_orgs::read(&*file.0, MOST_ROWS));
     let rows = rows.ok_or_else(|| ApiError::from(errors))?;
     let ctx = context(&admin, &request_id);
     let import = usecases::import::import_genesys_orgs(ctx, &state.deps, &rows, dry_run).await?;

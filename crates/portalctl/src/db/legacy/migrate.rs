@@ -13,7 +13,7 @@ use portal_auth::sha256_hex;
 use portal_db_schema::ORGANIZATION_SCHEMA;
 use portal_legacy::{Decisions, ownership, read_only};
 use portal_migration::{
-    MigrationError, Pace, begin_capture, copy, expand, prepare, require_decided,
+    Lock, MigrationError, Pace, begin_capture, copy, expand, keep_agents, prepare, require_decided,
     require_privileges, totals,
 };
 use portal_operations::Operation;
@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     Answer,
+    db::check_agents::List,
     db::migrate::{ROLES, apply, require_roles},
     patience::Patience,
     progress::Progress,
@@ -47,9 +48,51 @@ pub(crate) struct Files {
     /// Which WhatsApp account an organization keeps, as `db decisions --write` asked and you answered.
     #[arg(long, value_name = "FILE", requires = "mapping")]
     pub(super) decisions: Option<PathBuf>,
+    /// Which agent is which Genesys user: `old_agent_id,genesys_user_id,tenant_id,name,email`. The others become
+    /// placeholders, which their first sign-in makes theirs; a later run may bring more.
+    #[arg(long, value_name = "FILE.csv", requires = "mapping")]
+    agents: Option<PathBuf>,
+    /// Write the rejected rows of the agents to this file, to be put right and given again.
+    #[arg(long, value_name = "FILE.csv", requires = "agents")]
+    rejects: Option<PathBuf>,
+    /// Take the good rows of the agents when others are rejected; without it all are good, or nothing is done.
+    #[arg(long, requires = "agents")]
+    partial: bool,
 }
 
 impl Files {
+    /// Leaves what the agents file says, and what earlier ones said, in this session's table `agent_mapping`.
+    fn stage_agents(&self, conn: &mut PgConnection, mapped: &Mapped) -> anyhow::Result<()> {
+        let Some(file) = &self.agents else {
+            return Ok(());
+        };
+        let list = List {
+            file,
+            rejects: self.rejects.as_deref(),
+            partial: self.partial,
+        };
+        let answer = list.stage(conn, &mapped.mapping, &mapped.catalog)?;
+        eprintln!("agents: {}", answer.text);
+        if has_agents(conn)? {
+            diesel::sql_query(format!(
+                "INSERT INTO pg_temp.agent_mapping SELECT agent_key, genesys_user_id, coalesce(tenant_id, ''), \
+                     coalesce(name, ''), coalesce(email, '') FROM {ORGANIZATION_SCHEMA}.__legacy_agents \
+                 ON CONFLICT (agent_key) DO NOTHING"
+            ))
+            .execute(conn)?;
+        }
+        Ok(())
+    }
+
+    /// Where it is said whose agent is of which tenant.
+    fn said_agents(&self, conn: &mut PgConnection) -> anyhow::Result<Option<String>> {
+        if self.agents.is_some() {
+            return Ok(Some("pg_temp.agent_mapping".to_owned()));
+        }
+        let earlier = || format!("{ORGANIZATION_SCHEMA}.__legacy_agents");
+        Ok(has_agents(conn)?.then(earlier))
+    }
+
     /// The text of the decision file, and what it says.
     fn decided(&self) -> anyhow::Result<(String, Decisions)> {
         let Some(file) = &self.decisions else {
@@ -66,7 +109,8 @@ impl Inputs {
     /// What the files say, for the hash of a plan.
     pub(super) fn digests(&self) -> anyhow::Result<Value> {
         let decisions = self.files.decisions.as_deref().map(digest).transpose()?;
-        Ok(json!({ "mapping": digest(&self.mapping)?, "decisions": decisions }))
+        let agents = self.files.agents.as_deref().map(digest).transpose()?;
+        Ok(json!({ "mapping": digest(&self.mapping)?, "decisions": decisions, "agents": agents }))
     }
 }
 
@@ -113,7 +157,8 @@ impl Legacy {
         let operation = Operation::here(
             "db migrate",
             json!({
-                "mapping": inputs.mapping, "decisions": inputs.files.decisions, "batch": self.batch, "pause_ms": self.pause_ms,
+                "mapping": inputs.mapping, "decisions": inputs.files.decisions, "agents": inputs.files.agents,
+                "partial": inputs.files.partial, "batch": self.batch, "pause_ms": self.pause_ms,
                 "follow_seconds": self.follow_seconds, "dry_run": how.dry_run,
                 "patience": how.patience.json(),
             }),
@@ -126,7 +171,7 @@ impl Legacy {
         })
     }
 
-    fn migrate(
+    pub(super) fn migrate(
         &self,
         inputs: &Inputs,
         conn: &mut PgConnection,
@@ -136,9 +181,17 @@ impl Legacy {
     ) -> anyhow::Result<Answer> {
         let mapped = mapped(conn, &inputs.mapping)?;
         require_privileges(conn, &mapped.catalog, &mapped.mapping)?;
+        inputs.files.stage_agents(conn, &mapped)?;
+        let said = inputs.files.said_agents(conn)?;
         let (decisions_text, decisions) = inputs.files.decided()?;
         require_decided(&read_only(conn, |conn| {
-            ownership(conn, &mapped.catalog, &mapped.mapping, &decisions, None)
+            ownership(
+                conn,
+                &mapped.catalog,
+                &mapped.mapping,
+                &decisions,
+                said.as_deref(),
+            )
         })?)?;
         let planned = planned(conn, &mapped, inputs)?;
         if let Some(hash) = &self.plan
@@ -153,6 +206,9 @@ impl Legacy {
             return Ok(dry(&planned));
         }
         make_room(conn, url, &mapped, &decisions_text, &planned, how)?;
+        if inputs.files.agents.is_some() {
+            keep_agents(conn)?;
+        }
         let legacy = portal_migration::Legacy {
             catalog: &mapped.catalog,
             mapping: &mapped.mapping,
@@ -161,7 +217,10 @@ impl Legacy {
         let progress = Progress::new();
         let done = self.copy(conn, url, &legacy, vault, how, &progress);
         progress.end();
-        let changes = done?;
+        let (changes, locks) = done.context(
+            "the copy stopped; what it had committed stays: mend the cause and run the same command again, \
+             and it goes on from there",
+        )?;
         let totals = totals(conn)?;
         Ok(Answer {
             text: format!(
@@ -169,12 +228,12 @@ impl Legacy {
                  follow more, and `portalctl db verify` to hold both sides against each other.",
                 ledger::table(&totals)
             ),
-            json: json!({ "totals": totals, "changes": changes, "plan": planned.hash }),
+            json: json!({ "totals": totals, "changes": changes, "locks": locks, "plan": planned.hash }),
             as_wanted: true,
         })
     }
 
-    /// Gives the number of changes that were followed.
+    /// Gives the number of changes that were followed, and the locks that were taken for it.
     fn copy(
         &self,
         conn: &mut PgConnection,
@@ -183,7 +242,7 @@ impl Legacy {
         vault: &Vault,
         how: How,
         progress: &Progress,
-    ) -> anyhow::Result<i64> {
+    ) -> anyhow::Result<(i64, Vec<Lock>)> {
         let tell = |stage: &str, rows: i64| {
             progress.tell(stage, u64::try_from(rows).unwrap_or_default(), 0);
         };
@@ -196,15 +255,24 @@ impl Legacy {
             pause: Duration::from_millis(self.pause_ms),
             tell: &tell,
         };
-        begin_capture(conn, legacy, ORGANIZATION_SCHEMA, &pace)?;
+        let locks = begin_capture(conn, legacy, ORGANIZATION_SCHEMA, &pace)?;
         let mut changes = copy(conn, legacy, vault, &pace)?;
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(self.follow_seconds) {
             std::thread::sleep(Duration::from_millis(500));
             changes += copy(conn, legacy, vault, &pace)?;
         }
-        Ok(changes)
+        Ok((changes, locks))
     }
+}
+
+/// Whether an earlier run has kept what an agents file said.
+fn has_agents(conn: &mut PgConnection) -> anyhow::Result<bool> {
+    let sql = format!(
+        "SELECT max(c.relname)::text AS value FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = '{ORGANIZATION_SCHEMA}' AND c.relname = '__legacy_agents'"
+    );
+    Ok(crate::db::text(conn, &sql)?.is_some())
 }
 
 /// The schema with the organization-level tables and the tool's own.

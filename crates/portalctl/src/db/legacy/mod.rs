@@ -3,6 +3,7 @@
 mod ledger;
 mod migrate;
 mod plan;
+mod rehearse;
 mod retire;
 mod rollback;
 mod verify;
@@ -18,6 +19,7 @@ pub(super) use self::{
     ledger::Ledger,
     migrate::{Files, How, Inputs, Legacy},
     plan::Plan,
+    rehearse::Rehearse,
     retire::Retire,
     rollback::Rollback,
     verify::run as verify,

@@ -9,11 +9,12 @@ use portal_db_schema::ORGANIZATION_SCHEMA;
 use portal_legacy::{LegacyError, TableHash, data_hash, fingerprint, identifier, read_only};
 use portal_migration::{MigrationError, rejected, retire, tables};
 use portal_operations::Operation;
+use portal_vault::Vault;
 use secrecy::SecretString;
 use serde_json::json;
 
 use super::{UnderWay, under_way, verify};
-use crate::{Answer, db::backup::verified, patience::Patience, vault_keys::VaultKeys};
+use crate::{Answer, db::backup::verified, patience::Patience};
 
 #[derive(Debug, Args)]
 pub(crate) struct Retire {
@@ -38,7 +39,7 @@ impl Retire {
         &self,
         conn: &mut PgConnection,
         url: &SecretString,
-        vault: &VaultKeys,
+        vault: &Vault,
     ) -> anyhow::Result<Answer> {
         if self.dry_run {
             let tables = self.ready(conn, vault)?;
@@ -86,7 +87,7 @@ impl Retire {
     }
 
     /// The tables that may go now.
-    fn ready(&self, conn: &mut PgConnection, vault: &VaultKeys) -> anyhow::Result<Vec<String>> {
+    fn ready(&self, conn: &mut PgConnection, vault: &Vault) -> anyhow::Result<Vec<String>> {
         let found = under_way(conn)?;
         if !found.state.is_copied {
             bail!(MigrationError::State(
@@ -101,11 +102,7 @@ impl Retire {
                  or give --accept-rejected {rejected}"
             )));
         }
-        let wrong: Vec<_> = verify::checks(conn, vault)?
-            .into_iter()
-            .filter(|check| check.wrong > 0)
-            .map(|check| check.code)
-            .collect();
+        let wrong = verify::wrong(conn, vault)?;
         if !wrong.is_empty() {
             bail!(MigrationError::State(format!(
                 "`portalctl db verify` finds what does not hold: {}",

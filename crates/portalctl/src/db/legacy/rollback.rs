@@ -47,57 +47,62 @@ impl Rollback {
         let operation = Operation::here("db rollback", json!({ "discard": self.discard }));
         let tell = |holder: &str| eprintln!("waiting for another operation: {holder}");
         portal_operations::run(conn, &operation, Duration::ZERO, tell, |conn| {
-            let answer = self.take_back(conn, url)?;
+            let answer = take_back(conn, url, self.patience, self.discard)?;
             let details = answer.json.clone();
             anyhow::Ok((answer, details))
         })
     }
+}
 
-    fn take_back(&self, conn: &mut PgConnection, url: &SecretString) -> anyhow::Result<Answer> {
-        // A migration that was killed before it noted what it goes by is rolled back, too.
-        let before = match portal_migration::state(conn)? {
-            Some(_) => Some(under_way(conn)?),
-            None => None,
-        };
-        if before.is_some() {
-            let lost = made_since(conn)?;
-            if !lost.is_empty() && !self.discard {
-                return Err(MigrationError::State(format!(
-                    "{} Nothing was changed; with --discard it is lost.",
-                    describe(&lost)
-                ))
-                .into());
-            }
+/// With `discard` also when people made something there since.
+pub(super) fn take_back(
+    conn: &mut PgConnection,
+    url: &SecretString,
+    patience: Patience,
+    discard: bool,
+) -> anyhow::Result<Answer> {
+    // A migration that was killed before it noted what it goes by is rolled back, too.
+    let before = match portal_migration::state(conn)? {
+        Some(_) => Some(under_way(conn)?),
+        None => None,
+    };
+    if before.is_some() {
+        let lost = made_since(conn)?;
+        if !lost.is_empty() && !discard {
+            return Err(MigrationError::State(format!(
+                "{} Nothing was changed; with --discard it is lost.",
+                describe(&lost)
+            ))
+            .into());
         }
-        self.patience
-            .run(conn, url, |conn| rollback(conn, ORGANIZATION_SCHEMA))?;
-        let Some(before) = before else {
-            return Ok(Answer {
-                text: "Rolled back; nothing had been copied yet.".to_owned(),
-                json: json!({ "rolled_back": true }),
-                as_wanted: true,
-            });
-        };
-        let after = read_only(conn, |conn| fingerprint(conn, &before.mapping.schema))?;
-        let is_identical = after == before.state.fingerprint;
-        let text = if is_identical {
-            format!("Rolled back: the catalog is as it was before (fingerprint {after}).")
-        } else {
-            format!(
-                "Rolled back; the catalog of the legacy schema was changed by others meanwhile: its fingerprint \
-                 was {} and is {after}.",
-                before.state.fingerprint
-            )
-        };
-        Ok(Answer {
-            text,
-            json: json!({
-                "rolled_back": true, "fingerprint_before": before.state.fingerprint,
-                "fingerprint": after, "identical": is_identical,
-            }),
-            as_wanted: is_identical,
-        })
     }
+    patience.run(conn, url, |conn| rollback(conn, ORGANIZATION_SCHEMA))?;
+    let Some(before) = before else {
+        return Ok(Answer {
+            text: "Rolled back; nothing had been copied yet.".to_owned(),
+            json: json!({ "rolled_back": true }),
+            as_wanted: true,
+        });
+    };
+    let after = read_only(conn, |conn| fingerprint(conn, &before.mapping.schema))?;
+    let is_identical = after == before.state.fingerprint;
+    let text = if is_identical {
+        format!("Rolled back: the catalog is as it was before (fingerprint {after}).")
+    } else {
+        format!(
+            "Rolled back; the catalog of the legacy schema was changed by others meanwhile: its fingerprint \
+             was {} and is {after}.",
+            before.state.fingerprint
+        )
+    };
+    Ok(Answer {
+        text,
+        json: json!({
+            "rolled_back": true, "fingerprint_before": before.state.fingerprint,
+            "fingerprint": after, "identical": is_identical,
+        }),
+        as_wanted: is_identical,
+    })
 }
 
 fn describe(lost: &[(String, i64)]) -> String {

@@ -2,11 +2,12 @@
 
 use diesel::PgConnection;
 use portal_migration::{Check, totals, verify};
+use portal_vault::Vault;
 
 use super::{ledger, under_way};
-use crate::{Answer, progress::Progress, vault_keys::VaultKeys};
+use crate::{Answer, progress::Progress};
 
-pub(in crate::db) fn run(conn: &mut PgConnection, vault: &VaultKeys) -> anyhow::Result<Answer> {
+pub(in crate::db) fn run(conn: &mut PgConnection, vault: &Vault) -> anyhow::Result<Answer> {
     let checks = checks(conn, vault)?;
     let totals = totals(conn)?;
     let wrong = checks.iter().filter(|check| check.wrong > 0).count();
@@ -28,13 +29,22 @@ pub(in crate::db) fn run(conn: &mut PgConnection, vault: &VaultKeys) -> anyhow::
     })
 }
 
-pub(super) fn checks(conn: &mut PgConnection, vault: &VaultKeys) -> anyhow::Result<Vec<Check>> {
+/// The codes of the rules that do not hold.
+pub(super) fn wrong(conn: &mut PgConnection, vault: &Vault) -> anyhow::Result<Vec<String>> {
+    let checks = checks(conn, vault)?.into_iter();
+    Ok(checks
+        .filter(|check| check.wrong > 0)
+        .map(|check| check.code)
+        .collect())
+}
+
+pub(super) fn checks(conn: &mut PgConnection, vault: &Vault) -> anyhow::Result<Vec<Check>> {
     let found = under_way(conn)?;
     let progress = Progress::new();
     let tell = |tenant: usize, of: usize| {
         progress.tell("verify tenants", tenant as u64, of as u64);
     };
-    let checks = verify(conn, &found.legacy(), &vault.vault()?, &tell)?;
+    let checks = verify(conn, &found.legacy(), vault, &tell)?;
     progress.end();
     Ok(checks)
 }

@@ -107,3 +107,53 @@ fn of_two_at_once_one_works_and_the_other_names_it() {
     let third = legacy.migrate(&["--wait-seconds", "60"]);
     assert_eq!(third.status.code(), Some(0), "{}", stderr(&third));
 }
+
+#[test]
+fn a_connection_that_is_cut_in_the_middle_is_told_and_the_next_run_goes_on() {
+    let legacy = Installation::new(MANY);
+    let (mapping, decisions) = (legacy.path("mapping.toml"), legacy.path("decisions.toml"));
+    let run = legacy
+        .command(&[
+            "db",
+            "migrate",
+            "--mapping",
+            &mapping,
+            "--decisions",
+            &decisions,
+            "--batch",
+            "100",
+            "--pause-ms",
+            "20",
+        ])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let begun = "SELECT coalesce((SELECT true::text FROM pg_class WHERE relname = '__legacy_ledger' \
+         AND reltuples <> 0), 'false')";
+    while legacy.db.query(begun) == ["false"] {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    legacy.db.execute(
+        "DO $$ BEGIN PERFORM pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND application_name LIKE 'portalctl db migrate%'; END $$",
+    );
+    let cut = run.wait_with_output().unwrap();
+    assert_eq!(cut.status.code(), Some(1), "{}", stderr(&cut));
+    assert!(
+        stderr(&cut).contains("run the same command again"),
+        "{}",
+        stderr(&cut)
+    );
+    legacy.migrated(&["--wait-seconds", "60"]);
+    assert_eq!(legacy.wrong(), [""; 0]);
+    let history = legacy.run(&["db", "history", "--json"]);
+    let history: serde_json::Value = serde_json::from_slice(&history.stdout).unwrap();
+    let outcomes: Vec<_> = history["operations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["outcome"].as_str().unwrap())
+        .collect();
+    assert_eq!(outcomes, ["succeeded", "interrupted"]);
+}

@@ -1,5 +1,6 @@
 //! From a legacy installation to the organization-level model, and back.
 
+mod agents;
 mod interrupted;
 mod live;
 mod refused;
@@ -16,6 +17,9 @@ use crate::{stderr, stdout};
 pub(crate) const FIXTURE: &str = include_str!("../fixtures/legacy_whatsapp_genesys.sql");
 const TABLES: &str = "tenants, tenant_whatsapp_config, agents, agent_whatsapp_accounts, agent_sessions, \
     agent_conversation_assignments";
+const GRANTS: &str = "GRANT SELECT, TRIGGER ON tenants, tenant_whatsapp_config, agents, agent_whatsapp_accounts, \
+    agent_sessions, agent_conversation_assignments TO agent_portal_owner; \
+    GRANT SELECT ON conversation_mappings TO agent_portal_owner";
 
 /// A legacy installation with the files that an operator has for it.
 pub(crate) struct Installation {
@@ -31,9 +35,7 @@ impl Installation {
         if !more.is_empty() {
             db.execute(more);
         }
-        db.execute(&format!(
-            "GRANT SELECT, TRIGGER ON {TABLES} TO agent_portal_owner"
-        ));
+        db.execute(GRANTS);
         let installation = Self {
             db,
             files: tempfile::tempdir().unwrap(),

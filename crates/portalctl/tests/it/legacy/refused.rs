@@ -195,6 +195,16 @@ fn another_mapping_and_other_databases_are_refused() {
 }
 
 #[test]
+fn a_later_release_s_schema_is_left_to_it() {
+    let legacy = Installation::new("");
+    legacy.migrated(&[]);
+    legacy.db.execute(
+        "INSERT INTO agent_portal.__diesel_schema_migrations (version) VALUES ('29991231000000')",
+    );
+    assert_refused(&legacy.migrate(&[]), 3, "later release");
+}
+
+#[test]
 fn a_schema_of_somebody_else_is_left_alone() {
     let legacy =
         Installation::new("CREATE SCHEMA agent_portal; CREATE TABLE agent_portal.theirs (id int)");

@@ -93,3 +93,57 @@ fn what_is_proven_is_retired_and_the_model_goes_on_without_it() {
         .query("SELECT count(*) FROM agent_portal.conversation_assignments");
     assert_eq!(rows, ["9"]);
 }
+
+#[test]
+fn a_rehearsal_does_all_of_it_on_a_copy_and_leaves_nothing_behind() {
+    let legacy = Installation::new("");
+    let before = legacy.state();
+    let backup = legacy.path("backup");
+    let (mapping, decisions) = (legacy.path("mapping.toml"), legacy.path("decisions.toml"));
+    let rehearse = [
+        "db",
+        "rehearse",
+        "--json",
+        "--backup",
+        &backup,
+        "--mapping",
+        &mapping,
+        "--decisions",
+        &decisions,
+    ];
+    for arguments in [
+        &["db", "backup", "--out", &backup][..],
+        &["db", "backup", "verify", &backup],
+    ] {
+        let output = superuser(&legacy, arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    }
+    let output = superuser(&legacy, &rehearse);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let answer: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let steps: Vec<_> = answer["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["step"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            "read the backup",
+            "restore",
+            "migrate",
+            "verify",
+            "rollback",
+            "migrate again",
+            "retire"
+        ]
+    );
+    assert_eq!(answer["locks"].as_array().unwrap().len(), 6, "{answer}");
+    assert_eq!(legacy.state(), before);
+    let left = legacy.db.query(
+        "SELECT datname::text FROM pg_database WHERE datname LIKE \
+         'portal_rehearse_' || (SELECT oid FROM pg_database WHERE datname = current_database()) || '%'",
+    );
+    assert_eq!(left, [""; 0]);
+}

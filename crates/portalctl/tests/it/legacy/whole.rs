@@ -78,6 +78,18 @@ fn the_fixture_is_migrated_whole_and_every_row_has_a_verdict() {
          FROM agent_portal.genesys_users",
     );
     assert_eq!(people, ["8 true 1"]);
+    let contacts = legacy.db.query(
+        "SELECT genesys_conversation_id || ' ' || contact || ' ' || wa_id || ' ' || coalesce(contact_name, '-') \
+         FROM agent_portal.conversations WHERE contact IS NOT NULL ORDER BY 1",
+    );
+    assert_eq!(
+        contacts,
+        [
+            "conv-0001 +15550109001 15550109001 Ada",
+            "conv-0002 +15550109002 15550109002 Grace",
+            "conv-0003 +15550109003 15550109003 -",
+        ]
+    );
     let others = legacy.db.query(
         "SELECT (SELECT count(*) FROM conversation_mappings) || ' ' || (SELECT count(*) FROM message_tracking)",
     );
