@@ -142,6 +142,8 @@ fn follow(name: &str, shape: &str, key: &str) {
     place.run("Plan");
     place.run("Back up");
     let before = hashes(&admin);
+    place.run("Rehearse");
+    assert_eq!(hashes(&admin), before);
     place.run("Migrate");
     assert_eq!(
         hashes(&admin).1,
@@ -200,6 +202,7 @@ fn every_section_with_commands_is_followed() {
         "Whose accounts",
         "Plan",
         "Back up",
+        "Rehearse",
         "Migrate",
         "Genesys organizations",
         "Verify",
