@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Args;
 use diesel::PgConnection;
-use portal_legacy::{
-    Catalog, Decisions, Mapping, Ownership, Undecided, Verdict, ownership, read_only,
-};
+use portal_legacy::{Decisions, Ownership, Undecided, Verdict, ownership, read_only};
 
-use super::inspect::write_new;
+use super::{
+    inspect::write_new,
+    legacy::{Files, mapped},
+};
 use crate::Answer;
 
 #[derive(Debug, Args)]
@@ -18,28 +18,20 @@ pub(crate) struct Decide {
     #[arg(long, value_name = "FILE")]
     mapping: PathBuf,
     /// Write to this new file what is to be decided, to be filled in.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "decisions")]
     write: Option<PathBuf>,
-    /// Read from this file what was decided, and tell whether it fits.
-    #[arg(long, value_name = "FILE", conflicts_with = "write")]
-    decisions: Option<PathBuf>,
+    #[command(flatten)]
+    files: Files,
 }
 
 pub(super) fn run(arguments: &Decide, conn: &mut PgConnection) -> anyhow::Result<Answer> {
-    let read = |file: &PathBuf| {
-        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
-    };
-    let place = |file: &PathBuf| file.display().to_string();
-    let file = &arguments.mapping;
-    let mapping = Mapping::read(&read(file)?).with_context(|| place(file))?;
-    let decisions = match &arguments.decisions {
-        Some(file) => Decisions::read(&read(file)?).with_context(|| place(file))?,
-        None => Decisions::none(),
-    };
+    let mapped = mapped(conn, &arguments.mapping)?;
+    let (_, decisions) = arguments.files.decided()?;
+    arguments.files.stage_agents(conn, &mapped)?;
+    let said = arguments.files.said_agents(conn)?;
+    let (catalog, mapping) = (&mapped.catalog, &mapped.mapping);
     let found = read_only(conn, |conn| {
-        let catalog = Catalog::read(conn, &mapping.schema)?;
-        mapping.check(&catalog)?;
-        ownership(conn, &catalog, &mapping, &decisions, None)
+        ownership(conn, catalog, mapping, &decisions, said.as_deref())
     })?;
     let mut lines = vec![summary(&found)];
     lines.extend(found.undecided.iter().map(undecided));

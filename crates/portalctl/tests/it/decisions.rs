@@ -156,7 +156,25 @@ fn what_cannot_be_anybodys_account_is_rejected_with_a_reason() {
     );
     let mapping = mapped(&db, "rejected-mapping");
     let (code, answer) = decisions(&db, &mapping, &[]);
+    let agents = new_file("rejected-agents");
+    std::fs::write(
+        &agents,
+        "old_agent_id,genesys_user_id,tenant_id,name,email\n\
+         00000000-0000-4000-8000-000000000006,7f1a0001-1111-4111-8111-000000000006,initech,Late,late@initech.example\n",
+    )
+    .unwrap();
+    let (_, by_list) = decisions(&db, &mapping, &["--agents", agents.to_str().unwrap()]);
+    std::fs::remove_file(&agents).unwrap();
     std::fs::remove_file(&mapping).unwrap();
+    let lifted = by_list["lifted"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{by_list}"));
+    assert!(
+        lifted
+            .iter()
+            .any(|one| one["tenant_key"] == "initech" && one["waba_id"] == "600000000000001"),
+        "the list says whose the agent is: {by_list}"
+    );
     assert_eq!(code, Some(3), "{answer}");
     let reasons: Vec<_> = answer["accounts"]
         .as_array()

@@ -56,12 +56,22 @@ impl Place {
         // A tenant is named by its key, whatever that is.
         let keys = db.query(&format!("SELECT {key} FROM tenants ORDER BY name"));
         let names = ["acme_corp", "globex_inc", "initech", "umbrella"];
-        let list = include_str!("tenant_genesys_mapping.csv").to_owned();
-        let list = names
-            .iter()
-            .zip(keys)
-            .fold(list, |list, (name, key)| list.replace(name, &key));
-        std::fs::write(directory.join("tenant_genesys_mapping.csv"), list).unwrap();
+        for (file, list) in [
+            (
+                "tenant_genesys_mapping.csv",
+                include_str!("tenant_genesys_mapping.csv"),
+            ),
+            (
+                "agent_mapping.csv",
+                include_str!("fixtures/agent_mapping.csv"),
+            ),
+        ] {
+            let pairs = names.iter().zip(&keys);
+            let list = pairs.fold(list.to_owned(), |list, (name, key)| {
+                list.replace(&format!("{name},"), &format!("{key},"))
+            });
+            std::fs::write(directory.join(file), list).unwrap();
+        }
         let restored = format!("{}_restored", db.superuser_url());
         Self {
             db,
@@ -134,6 +144,7 @@ fn follow(name: &str, shape: &str, key: &str) {
     let admin = place.db.superuser_url();
     place.run("Before you begin");
     place.run("Inspect");
+    place.run("Agents");
     let said = place.run("Whose accounts");
     assert!(
         said.contains("3 migrated, 1 merged, 2 skipped, 0 rejected"),
@@ -162,6 +173,8 @@ fn follow(name: &str, shape: &str, key: &str) {
          VALUES ('conv-late', '00000000-0000-4000-8000-000000000004', now())",
     );
     place.run("Switch");
+    let people = "SELECT count(*) || ' ' || count(*) FILTER (WHERE is_placeholder) FROM agent_portal.genesys_users";
+    assert_eq!(place.db.query(people), ["8 1"]);
     let late = "SELECT right(assigned_to::text, 1) FROM agent_portal.conversations \
          WHERE genesys_conversation_id = 'conv-late'";
     assert_eq!(place.db.query(late), ["4"]);
@@ -199,6 +212,7 @@ fn every_section_with_commands_is_followed() {
     let followed = [
         "Before you begin",
         "Inspect",
+        "Agents",
         "Whose accounts",
         "Plan",
         "Back up",

@@ -62,7 +62,11 @@ pub(crate) struct Files {
 
 impl Files {
     /// Leaves what the agents file says, and what earlier ones said, in this session's table `agent_mapping`.
-    fn stage_agents(&self, conn: &mut PgConnection, mapped: &Mapped) -> anyhow::Result<()> {
+    pub(in crate::db) fn stage_agents(
+        &self,
+        conn: &mut PgConnection,
+        mapped: &Mapped,
+    ) -> anyhow::Result<()> {
         let Some(file) = &self.agents else {
             return Ok(());
         };
@@ -85,7 +89,10 @@ impl Files {
     }
 
     /// Where it is said whose agent is of which tenant.
-    fn said_agents(&self, conn: &mut PgConnection) -> anyhow::Result<Option<String>> {
+    pub(in crate::db) fn said_agents(
+        &self,
+        conn: &mut PgConnection,
+    ) -> anyhow::Result<Option<String>> {
         if self.agents.is_some() {
             return Ok(Some("pg_temp.agent_mapping".to_owned()));
         }
@@ -94,7 +101,7 @@ impl Files {
     }
 
     /// The text of the decision file, and what it says.
-    fn decided(&self) -> anyhow::Result<(String, Decisions)> {
+    pub(in crate::db) fn decided(&self) -> anyhow::Result<(String, Decisions)> {
         let Some(file) = &self.decisions else {
             return Ok((String::new(), Decisions::none()));
         };

@@ -72,14 +72,14 @@ fn under_way(conn: &mut PgConnection) -> anyhow::Result<UnderWay> {
 }
 
 /// A mapping file that fits the database.
-struct Mapped {
+pub(super) struct Mapped {
     /// As it stands in the file.
     text: String,
-    mapping: Mapping,
-    catalog: Catalog,
+    pub(super) mapping: Mapping,
+    pub(super) catalog: Catalog,
 }
 
-fn mapped(conn: &mut PgConnection, file: &Path) -> anyhow::Result<Mapped> {
+pub(super) fn mapped(conn: &mut PgConnection, file: &Path) -> anyhow::Result<Mapped> {
     let text =
         fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let mapping = Mapping::read(&text).with_context(|| file.display().to_string())?;
