@@ -1,25 +1,29 @@
 //! `portalctl import`: lists that many rows come in with, all of a list or nothing.
 
-use std::{fmt::Write as _, fs, path::PathBuf};
+mod live;
+mod report;
+
+use std::{fs, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
 use chrono::Utc;
 use clap::{Args, Subcommand};
 use portal_db::{CrossTenantPath, Scope};
 use portal_events::catalogue::TenantGenesysOrgMapped;
-use portal_tenant_orgs::{FileRow, Overtaken, Present, Verdict, VerdictKind, apply, decide, read};
+use portal_tenant_orgs::{Overtaken, Present, apply, decide, read};
 use secrecy::SecretString;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     Answer,
+    vault_keys::VaultKeys,
     work::{Changing, Refusal, TENANTS, Work, note, tell, told},
 };
+use live::LiveCheck;
+use report::Report;
 
 /// Rows of one file at the most.
 const MOST_ROWS: usize = 100_000;
-/// Bad rows that are named in words; `--json` has all.
-const NAMED: usize = 50;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImportCommand {
@@ -34,12 +38,20 @@ pub(crate) struct TenantOrgs {
     #[arg(value_name = "FILE.csv")]
     file: PathBuf,
     #[command(flatten)]
+    live: LiveCheck,
+    #[command(flatten)]
     changing: Changing,
 }
 
-pub(crate) fn run(command: &ImportCommand, url: &SecretString) -> anyhow::Result<Answer> {
+/// Runs a command; `json` says whether the answer is wanted so.
+pub(crate) fn run(
+    command: &ImportCommand,
+    url: &SecretString,
+    vault: &VaultKeys,
+    json: bool,
+) -> anyhow::Result<Answer> {
     match command {
-        ImportCommand::TenantOrgs(import) => tenant_orgs(import, url),
+        ImportCommand::TenantOrgs(import) => tenant_orgs(import, url, vault, json),
     }
 }
 
@@ -51,21 +63,29 @@ impl From<Overtaken> for Refusal {
     }
 }
 
-fn tenant_orgs(import: &TenantOrgs, url: &SecretString) -> anyhow::Result<Answer> {
+fn tenant_orgs(
+    import: &TenantOrgs,
+    url: &SecretString,
+    vault: &VaultKeys,
+    json: bool,
+) -> anyhow::Result<Answer> {
     let name = import.file.display();
     let file = fs::File::open(&import.file).with_context(|| format!("{name} cannot be read"))?;
-    let rows = read(file, MOST_ROWS).map_err(|bad| anyhow!("{name} {bad}"))?;
+    let rows = Arc::new(read(file, MOST_ROWS).map_err(|bad| anyhow!("{name} {bad}"))?);
     let work = Work::open(url)?;
-    let ids: Vec<_> = rows.iter().map(|row| row.tenant_id.clone()).collect();
-    let orgs: Vec<_> = rows.iter().map(|row| row.genesys_org_id.clone()).collect();
     let directory = Scope::CrossTenant(CrossTenantPath::TenantDirectory);
-    let present = work.read(directory, move |tx| Ok(Present::of(tx, &ids, &orgs)?))?;
-    let verdicts = decide(&rows, &present);
+    let all = Arc::clone(&rows);
+    let present = work.read(directory, move |tx| Ok(Present::of(tx, &all)?))?;
+    let mut verdicts = decide(&rows, &present);
+    drop(present);
+    let asked = import.live.run(&work, vault, &rows, &mut verdicts)?;
+    let verdicts = Arc::new(verdicts);
     let is_good = verdicts.iter().all(|verdict| verdict.reason().is_none());
     if is_good {
-        let (actor, all) = (import.changing.actor(), verdicts.clone());
+        let actor = import.changing.actor();
+        let (rows, verdicts) = (Arc::clone(&rows), Arc::clone(&verdicts));
         work.change_many(&import.changing, move |tx| {
-            apply(tx, &all, |tx, mapping| {
+            apply(tx, &rows, &verdicts, |tx, mapping| {
                 let id = &mapping.tenant_id;
                 let event = TenantGenesysOrgMapped {
                     tenant_id: id.clone(),
@@ -80,59 +100,12 @@ fn tenant_orgs(import: &TenantOrgs, url: &SecretString) -> anyhow::Result<Answer
             })
         })?;
     }
-    answer_of(&rows, &verdicts, is_good, &import.changing)
-}
-
-fn answer_of(
-    rows: &[FileRow],
-    verdicts: &[Verdict],
-    is_good: bool,
-    changing: &Changing,
-) -> anyhow::Result<Answer> {
-    let count = |kind: VerdictKind| verdicts.iter().filter(|v| v.kind() == kind).count();
-    let (set, unchanged) = (count(VerdictKind::Set), count(VerdictKind::Unchanged));
-    let bad = verdicts.len() - set - unchanged;
-    let mut text = if is_good {
-        let prefix = changing.prefix();
-        format!("{prefix}{set} tenants have their organization now, {unchanged} had it already.")
-    } else {
-        format!(
-            "{bad} of {} rows are bad, and nothing was changed:",
-            rows.len()
-        )
+    let report = Report {
+        rows: &rows,
+        verdicts: &verdicts,
+        asked: asked.as_ref(),
+        dry_run: import.changing.dry_run,
+        is_good,
     };
-    let pairs = rows.iter().zip(verdicts);
-    let named = pairs
-        .clone()
-        .filter_map(|(row, verdict)| Some((row, verdict.reason()?)));
-    for (row, reason) in named.take(NAMED) {
-        let (line, tenant) = (row.line, &row.tenant_id);
-        write!(
-            text,
-            "\nline {line} ({tenant}): {} {}",
-            reason.message, reason.code
-        )?;
-    }
-    if bad > NAMED {
-        write!(text, "\nand {} more; --json names all", bad - NAMED)?;
-    }
-    let rows: Vec<Value> = pairs
-        .map(|(row, verdict)| {
-            let reason = verdict.reason();
-            json!({
-                "line": row.line, "tenant_id": row.tenant_id, "genesys_org_id": row.genesys_org_id,
-                "result": <&str>::from(verdict.kind()),
-                "code": reason.map(|reason| reason.code),
-                "message": reason.map(|reason| reason.message),
-            })
-        })
-        .collect();
-    Ok(Answer {
-        text,
-        json: json!({
-            "applied": is_good && !changing.dry_run, "dry_run": changing.dry_run,
-            "total": rows.len(), "set": set, "unchanged": unchanged, "errors": bad, "rows": rows,
-        }),
-        as_wanted: is_good,
-    })
+    report.answer(import.changing.prefix(), json)
 }

@@ -111,6 +111,7 @@ enum Command {
 #[derive(Debug)]
 struct Answer {
     text: String,
+    /// Nothing where a long answer was written as it was made.
     json: serde_json::Value,
     /// Whether the installation is in the state that was asked for.
     as_wanted: bool,
@@ -125,7 +126,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let print = |answer: &Answer| {
         if cli.json {
-            println!("{}", answer.json);
+            if !answer.json.is_null() {
+                println!("{}", answer.json);
+            }
         } else {
             println!("{}", answer.text);
         }
@@ -193,7 +196,7 @@ fn run(cli: &Cli) -> anyhow::Result<Answer> {
         Command::Admin(command) => admin::run(command, &url, &cli.vault),
         Command::Audit(command) => audit::run(command, &url),
         Command::Tenant(command) => tenant::run(command, &url),
-        Command::Import(command) => import::run(command, &url),
+        Command::Import(command) => import::run(command, &url, &cli.vault, cli.json),
         Command::Doctor => doctor::run(&url),
         Command::User(command) => user::run(command, &url),
         Command::Message(command) => message::run(command, &url),

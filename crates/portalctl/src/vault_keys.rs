@@ -16,6 +16,7 @@ pub(crate) struct VaultKeys {
     keys: Option<SecretString>,
     /// Read the vault's keys from this file, such as a mounted secret; or set `VAULT_KEYS`.
     #[arg(
+        id = "vault-keys-file",
         long = "vault-keys-file",
         env = "VAULT_KEYS_FILE",
         value_name = "FILE",

@@ -1,30 +1,44 @@
 //! Writing what was decided.
 
+use std::collections::HashSet;
+
 use diesel::{dsl::now, prelude::*};
 use portal_db::{DbError, Tx};
 use portal_db_schema::schema::tenants;
 use portal_types::TenantId;
 
-use crate::verdict::{Mapping, Present, Verdict, deleted};
+use crate::{
+    file::FileRow,
+    verdict::{Mapping, Present, Verdict, deleted},
+};
+
+/// Rows of one question to the database.
+const AT_ONCE: usize = 1000;
 
 impl Present {
-    /// What is known of the tenants with these ids and of those with these organizations; across tenants,
-    /// because a file names many.
+    /// What is known of the tenants that these rows name and of those with these organizations; across
+    /// tenants, because a file names many.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn of(tx: &mut Tx<'_>, ids: &[String], orgs: &[String]) -> Result<Self, DbError> {
-        let rows: Vec<(String, String, Option<String>)> = tenants::table
-            .filter(
-                tenants::tenant_id
-                    .eq_any(ids)
-                    .or(tenants::genesys_org_id.eq_any(orgs)),
-            )
-            .select((tenants::tenant_id, tenants::status, tenants::genesys_org_id))
-            .load(tx.conn())?;
+    pub fn of(tx: &mut Tx<'_>, rows: &[FileRow]) -> Result<Self, DbError> {
+        let named: HashSet<&str> = rows.iter().map(|row| row.tenant_id.as_str()).collect();
         let mut present = Self::default();
-        for (tenant, status, org) in rows {
-            present.add(tenant, deleted(&status), org);
+        for rows in rows.chunks(AT_ONCE) {
+            let ids: Vec<_> = rows.iter().map(|row| row.tenant_id.as_str()).collect();
+            let orgs: Vec<_> = rows.iter().map(|row| row.genesys_org_id.as_str()).collect();
+            let found: Vec<(String, String, Option<String>)> = tenants::table
+                .filter(
+                    tenants::tenant_id
+                        .eq_any(ids)
+                        .or(tenants::genesys_org_id.eq_any(orgs)),
+                )
+                .select((tenants::tenant_id, tenants::status, tenants::genesys_org_id))
+                .load(tx.conn())?;
+            for (tenant, status, org) in found {
+                let is_named = named.contains(tenant.as_str());
+                present.add(tenant, is_named, deleted(&status), org);
+            }
         }
         Ok(present)
     }
@@ -45,31 +59,44 @@ pub struct Overtaken;
 /// [`Overtaken`], what `tell` says, or the database's; nothing is to be committed then.
 pub fn apply<E>(
     tx: &mut Tx<'_>,
+    rows: &[FileRow],
     verdicts: &[Verdict],
     mut tell: impl FnMut(&mut Tx<'_>, &Mapping) -> Result<(), E>,
 ) -> Result<(), E>
 where
     E: From<DbError> + From<Overtaken>,
 {
-    let mut mappings: Vec<&Mapping> = verdicts
+    let mut set: Vec<(&FileRow, &Option<Box<str>>)> = rows
         .iter()
-        .filter_map(|verdict| match verdict {
-            Verdict::Set(mapping) => Some(mapping),
+        .zip(verdicts)
+        .filter_map(|(row, verdict)| match verdict {
+            Verdict::Set { previous } => Some((row, previous)),
             Verdict::Unchanged | Verdict::Bad(_) => None,
         })
         .collect();
     // Two files at a time take the locks in the same order, and none waits for the other for ever.
-    mappings.sort_by(|a, b| a.tenant_id.as_str().cmp(b.tenant_id.as_str()));
-    for mapping in &mappings {
-        tx.for_tenant(&mapping.tenant_id, |tx| free::<E>(tx, mapping))?;
+    set.sort_by(|(a, _), (b, _)| a.tenant_id.cmp(&b.tenant_id));
+    for (row, previous) in &set {
+        let mapping = mapping_of(row, previous.as_deref())?;
+        tx.for_tenant(&mapping.tenant_id, |tx| free::<E>(tx, &mapping))?;
     }
-    for mapping in &mappings {
+    for (row, previous) in set {
+        let mapping = mapping_of(row, previous.as_deref())?;
         tx.for_tenant(&mapping.tenant_id, |tx| {
             update(tx, &mapping.tenant_id, Some(&mapping.org))?;
-            tell(tx, mapping)
+            tell(tx, &mapping)
         })?;
     }
     Ok(())
+}
+
+fn mapping_of(row: &FileRow, previous: Option<&str>) -> Result<Mapping, DbError> {
+    let tenant_id = TenantId::parse(&row.tenant_id);
+    Ok(Mapping {
+        tenant_id: tenant_id.map_err(|_form| DbError::Corrupt("tenant_id".to_owned()))?,
+        previous: previous.map(str::to_owned),
+        org: row.genesys_org_id.clone(),
+    })
 }
 
 fn free<E: From<DbError> + From<Overtaken>>(tx: &mut Tx<'_>, mapping: &Mapping) -> Result<(), E> {

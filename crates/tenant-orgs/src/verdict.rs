@@ -37,7 +37,10 @@ pub struct Reason {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// The tenant gets the organization.
-    Set(Mapping),
+    Set {
+        /// The one that it has.
+        previous: Option<Box<str>>,
+    },
     /// It has it already.
     Unchanged,
     /// Nothing of the file is applied because of it.
@@ -48,7 +51,7 @@ impl Verdict {
     /// Its word.
     pub fn kind(&self) -> VerdictKind {
         match self {
-            Self::Set(_) => VerdictKind::Set,
+            Self::Set { .. } => VerdictKind::Set,
             Self::Unchanged => VerdictKind::Unchanged,
             Self::Bad(reason) => reason.kind,
         }
@@ -57,7 +60,7 @@ impl Verdict {
     /// What is wrong, if something is.
     pub fn reason(&self) -> Option<Reason> {
         match self {
-            Self::Set(_) | Self::Unchanged => None,
+            Self::Set { .. } | Self::Unchanged => None,
             Self::Bad(reason) => Some(*reason),
         }
     }
@@ -74,21 +77,29 @@ pub struct Mapping {
     pub org: String,
 }
 
-/// What is known of the tenants that a file names, and of those that have the organizations it names.
+/// What is known of the tenants that a file names, and which of its organizations others have.
 #[derive(Debug, Default)]
 pub struct Present {
-    /// Whether it is deleted, and its organization, by tenant.
-    tenants: HashMap<String, (bool, Option<String>)>,
-    /// Tenant by organization.
-    owners: HashMap<String, String>,
+    /// Whether it is deleted, and its organization, by tenant of the file.
+    tenants: HashMap<Box<str>, (bool, Option<Box<str>>)>,
+    /// Organizations of tenants that the file does not name: its own tenants may swap theirs.
+    taken: HashSet<String>,
 }
 
 impl Present {
-    pub(crate) fn add(&mut self, tenant: String, is_deleted: bool, org: Option<String>) {
-        if let Some(org) = &org {
-            self.owners.insert(org.clone(), tenant.clone());
+    pub(crate) fn add(
+        &mut self,
+        tenant: String,
+        is_named: bool,
+        is_deleted: bool,
+        org: Option<String>,
+    ) {
+        if is_named {
+            let org = org.map(String::into_boxed_str);
+            self.tenants.insert(tenant.into(), (is_deleted, org));
+        } else {
+            self.taken.extend(org);
         }
-        self.tenants.insert(tenant, (is_deleted, org));
     }
 }
 
@@ -97,17 +108,14 @@ pub(crate) fn deleted(status: &str) -> bool {
     status == "deleted"
 }
 
-/// Decides each row. Tenants of the file may swap organizations: who has one is asked only of
-/// tenants that the file does not name.
+/// Decides each row.
 pub fn decide(rows: &[FileRow], present: &Present) -> Vec<Verdict> {
-    let named: HashSet<&str> = rows.iter().map(|row| row.tenant_id.as_str()).collect();
     let (mut tenants, mut orgs) = (HashSet::new(), HashSet::new());
     rows.iter()
         .map(|row| {
             let is_new_tenant = tenants.insert(row.tenant_id.as_str());
             let is_new_org = orgs.insert(row.genesys_org_id.as_str());
-            decide_row(row, (is_new_tenant, is_new_org), &named, present)
-                .unwrap_or_else(Verdict::Bad)
+            decide_row(row, (is_new_tenant, is_new_org), present).unwrap_or_else(Verdict::Bad)
         })
         .collect()
 }
@@ -115,7 +123,6 @@ pub fn decide(rows: &[FileRow], present: &Present) -> Vec<Verdict> {
 fn decide_row(
     row: &FileRow,
     (is_new_tenant, is_new_org): (bool, bool),
-    named: &HashSet<&str>,
     present: &Present,
 ) -> Result<Verdict, Reason> {
     let bad = |kind, code, message| Reason {
@@ -130,7 +137,7 @@ fn decide_row(
             "The row must have two columns.",
         ));
     }
-    let tenant_id = TenantId::parse(&row.tenant_id).map_err(|_form| {
+    TenantId::parse(&row.tenant_id).map_err(|_form| {
         bad(
             VerdictKind::Invalid,
             "TENANT_ID_INVALID",
@@ -159,7 +166,7 @@ fn decide_row(
             "The organization stands in the file before.",
         ));
     }
-    let Some((is_deleted, previous)) = present.tenants.get(&row.tenant_id) else {
+    let Some((is_deleted, previous)) = present.tenants.get(row.tenant_id.as_str()) else {
         return Err(bad(
             VerdictKind::UnknownTenant,
             "TENANT_NOT_FOUND",
@@ -176,19 +183,16 @@ fn decide_row(
     if previous.as_deref() == Some(org) {
         return Ok(Verdict::Unchanged);
     }
-    let owner = present.owners.get(org);
-    if owner.is_some_and(|owner| !named.contains(owner.as_str())) {
+    if present.taken.contains(org) {
         return Err(bad(
             VerdictKind::Conflict,
             "GENESYS_ORG_TAKEN",
             "The organization belongs to a tenant that is not in the file.",
         ));
     }
-    Ok(Verdict::Set(Mapping {
-        tenant_id,
+    Ok(Verdict::Set {
         previous: previous.clone(),
-        org: org.to_owned(),
-    }))
+    })
 }
 
 #[cfg(test)]
@@ -211,13 +215,17 @@ mod tests {
             ("gone", "deleted", None),
             ("outside", "active", Some("o-9")),
         ] {
-            present.add(tenant.to_owned(), deleted(status), org.map(str::to_owned));
+            let is_named = tenant != "outside";
+            let org = org.map(str::to_owned);
+            present.add(tenant.to_owned(), is_named, deleted(status), org);
         }
         let file = "a,o-2\nb,o-1\nd,o-4\nc,o-9\nc,o-7\ngone,o-8\nnone,o-5\nx y,o-6\ne,o 6\na,b,c\nf\nh,o-1";
-        let shown: Vec<_> = decide(&rows(file), &present)
+        let rows = rows(file);
+        let shown: Vec<_> = decide(&rows, &present)
             .into_iter()
-            .map(|result| match result {
-                Verdict::Set(mapping) => format!("{} {}", mapping.tenant_id, mapping.org),
+            .zip(&rows)
+            .map(|(result, row)| match result {
+                Verdict::Set { .. } => format!("{} {}", row.tenant_id, row.genesys_org_id),
                 Verdict::Unchanged => "unchanged".to_owned(),
                 Verdict::Bad(reason) => format!("{} {}", <&str>::from(reason.kind), reason.code),
             })

@@ -2,7 +2,9 @@
 
 use std::{fs, path::PathBuf, process::Output};
 
+use portal_sandbox::{Sandbox, SandboxConfig, seed};
 use portal_test_harness::{ServiceRole, TestDb};
+use portal_vault::{Binding, Vault};
 use serde_json::{Value, json};
 
 use crate::{portalctl, stderr, stdout};
@@ -162,4 +164,106 @@ fn what_is_no_such_list_is_refused_with_what_it_must_be() {
         "{}",
         stderr(&missing)
     );
+}
+
+const VAULT_KEYS: &str = "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+/// Gives a tenant a client of Genesys, in the region of the sandbox.
+fn give_client(db: &TestDb, tenant: &str, client_id: &str, secret: &str) {
+    let vault = Vault::from_keys(&VAULT_KEYS.into(), "k1").unwrap();
+    let id = uuid::Uuid::now_v7();
+    let row_id = id.to_string();
+    let binding = Binding {
+        table: "tenant_credentials",
+        column: "client_secret",
+        tenant_id: tenant,
+        row_id: &row_id,
+    };
+    let sealed = hex::encode(vault.seal(&binding, &secret.into()).unwrap());
+    db.execute(&format!(
+        "INSERT INTO tenant_credentials (credential_id, tenant_id, kind, region, client_id, client_secret) \
+         VALUES ('{id}', '{tenant}', 'genesys', 'sandbox', '{client_id}', '\\x{sealed}')"
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn genesys_is_asked_whose_an_organization_is() {
+    let (db, url) = world();
+    let sandbox = Sandbox::start(SandboxConfig::default()).unwrap();
+    give_client(
+        &db,
+        "acme_corp",
+        seed::ACME_CC_CLIENT_ID,
+        seed::ACME_CC_CLIENT_SECRET,
+    );
+    give_client(
+        &db,
+        "globex_inc",
+        seed::GLOBEX_CC_CLIENT_ID,
+        seed::GLOBEX_CC_CLIENT_SECRET,
+    );
+    give_client(&db, "initech", seed::INITECH_CC_CLIENT_ID, "another secret");
+    give_client(
+        &db,
+        "umbrella",
+        seed::INITECH_CC_CLIENT_ID,
+        seed::INITECH_CC_CLIENT_SECRET,
+    );
+    db.execute("UPDATE tenants SET genesys_region = 'mypurecloud.de' WHERE tenant_id = 'umbrella'");
+    let host = format!("sandbox={}", sandbox.base_url());
+    let keys = file("live-keys", VAULT_KEYS);
+    let check = |name: &str, rows: &str, hosts: bool| {
+        let path = file(name, format!("{HEADER}\n{rows}"));
+        let mut options = vec!["--live-check", "--json", "--vault-active-key", "k1"];
+        options.extend(["--vault-keys-file", keys.to_str().unwrap()]);
+        if hosts {
+            options.extend(["--genesys-host", &host]);
+        }
+        import(&url, &path, &options)
+    };
+    let good = format!(
+        "acme_corp,{}\ninitech,org-initech\nhooli,org-hooli\n",
+        seed::ACME_ORG_ID
+    );
+    let bad = format!(
+        "globex_inc,{}\numbrella,{}\nnobody,org-2\n",
+        seed::HOOLI_ORG_ID,
+        seed::INITECH_ORG_ID
+    );
+    let refused = check("live-bad.csv", &(good.clone() + &bad), true);
+    assert_eq!(refused.status.code(), Some(3), "{}", stderr(&refused));
+    let found = report(&refused);
+    let rows: Vec<Value> = found["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| json!([row["line"], row["result"], row["code"], row["live"]]))
+        .collect();
+    let no_client = "Genesys does not take the tenant's client: verify it on the admin dashboard";
+    assert_eq!(
+        json!(rows),
+        json!([
+            [2, "set", null, "confirmed"],
+            [3, "set", null, {"unanswered": no_client}],
+            [4, "unchanged", null, "unchecked"],
+            [5, "conflict", "GENESYS_ORG_CONTRADICTED", "contradicted"],
+            [6, "conflict", "GENESYS_REGION_CONTRADICTED", "contradicted"],
+            [7, "unknown_tenant", "TENANT_NOT_FOUND", null],
+        ])
+    );
+    assert_eq!(orgs(&db), ["hooli org-hooli"]);
+
+    let nowhere = check("live-nowhere.csv", &good, false);
+    let told = stderr(&nowhere);
+    assert!(told.contains("--genesys-host sandbox=URL"), "{told}");
+
+    let done = check("live-good.csv", &good, true);
+    assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
+    let found = report(&done);
+    let counts = json!([found["set"], found["confirmed"], found["unchecked"]]);
+    assert_eq!(counts, json!([2, 1, 2]));
+    for output in [&refused, &nowhere, &done] {
+        let all = stdout(output) + &stderr(output);
+        assert!(!all.contains(seed::ACME_CC_CLIENT_SECRET), "{all}");
+    }
 }

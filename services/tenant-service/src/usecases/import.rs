@@ -34,27 +34,31 @@ pub(crate) async fn import_genesys_orgs(
     let is_good = verdicts.iter().all(|verdict| verdict.reason().is_none());
     let applied = is_good && !dry_run;
     if applied {
-        apply(ctx, deps, &verdicts).await?;
+        apply(ctx, deps, rows, &verdicts).await?;
     }
     Ok(Import { verdicts, applied })
 }
 
 async fn read_present(deps: &Deps, rows: &[FileRow]) -> Result<Present, TenantError> {
-    let tenants: Vec<_> = rows.iter().map(|row| row.tenant_id.clone()).collect();
-    let orgs: Vec<_> = rows.iter().map(|row| row.genesys_org_id.clone()).collect();
+    let rows = rows.to_vec();
     deps.db
         .read("read_tenants_of_import", DIRECTORY, move |tx| {
-            Ok(Present::of(tx, &tenants, &orgs)?)
+            Ok(Present::of(tx, &rows)?)
         })
         .await
 }
 
-async fn apply(ctx: OpContext, deps: &Deps, verdicts: &[Verdict]) -> Result<(), TenantError> {
-    let verdicts = verdicts.to_vec();
+async fn apply(
+    ctx: OpContext,
+    deps: &Deps,
+    rows: &[FileRow],
+    verdicts: &[Verdict],
+) -> Result<(), TenantError> {
+    let (rows, verdicts) = (rows.to_vec(), verdicts.to_vec());
     let producer = Producer::new(deps, &ctx);
     deps.db
         .write("import_genesys_orgs", Scope::Service, move |tx| {
-            portal_tenant_orgs::apply(tx, &verdicts, |tx, mapping| {
+            portal_tenant_orgs::apply(tx, &rows, &verdicts, |tx, mapping| {
                 tell(tx, &ctx, &producer, mapping)
             })
         })
