@@ -124,6 +124,34 @@ fn a_connection_that_is_cut_in_the_middle_leaves_nothing_and_the_next_run_goes_o
 }
 
 #[test]
+fn who_is_the_victim_of_a_deadlock_tries_again() {
+    let db = TestDb::unmigrated();
+    // The migration's session looks for deadlocks first.
+    let name = db.query("SELECT current_database()").remove(0);
+    db.execute(&format!(
+        "ALTER DATABASE {name} SET deadlock_timeout = '3s'"
+    ));
+    let mut holder = holder(&db, &db.superuser_url());
+    holder
+        .batch_execute("SET LOCAL deadlock_timeout = '10min'")
+        .unwrap();
+    let url = db.url(ServiceRole::Owner);
+    let run = start(&url, &["db", "migrate", "--lock-timeout-ms", "600000"]);
+    let waits = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() \
+         AND wait_event_type = 'Lock' AND application_name LIKE 'portalctl db migrate%'";
+    while db.query(waits).is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    // The name is taken by the migration that waits for this session.
+    holder.batch_execute("CREATE TABLE tenants ()").unwrap();
+    holder.batch_execute("ROLLBACK").unwrap();
+    let output = run.wait_with_output().unwrap();
+    let told = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(told.contains("a lock is held by billing report"), "{told}");
+}
+
+#[test]
 fn a_statement_that_takes_too_long_is_ended() {
     let db = TestDb::unmigrated();
     let url = db.url(ServiceRole::Owner);
