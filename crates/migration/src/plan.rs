@@ -38,7 +38,7 @@ const NO_LOCK: &str = "none";
 const READ_LOCK: &str = "ACCESS SHARE, which keeps no writer waiting";
 const TRIGGER_LOCK: &str = "SHARE ROW EXCLUSIVE for a moment, asked for 200 ms at a time";
 
-/// The steps. `rows` tells how many rows a legacy table has, more or less; `migrations` are those that the
+/// The steps. `rows` tells how many rows a legacy table has, by its quoted name; `migrations` are those that the
 /// schema will get.
 pub fn plan(
     catalog: &Catalog,
@@ -100,7 +100,7 @@ fn of_subject(source: &Source<'_>, subject: &str, rows: &dyn Fn(&str) -> i64) ->
     let Some(table) = source.table(subject) else {
         return Vec::new();
     };
-    let rows = source.name(subject).map_or(0, rows);
+    let rows = rows(&table);
     let step = |step: &str, text: String, sql: Vec<String>, speed: i64| Step {
         step: format!("{step} {subject}"),
         text,

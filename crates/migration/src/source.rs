@@ -29,11 +29,6 @@ impl<'a> Source<'a> {
         self.mapping.sql_table(subject)
     }
 
-    /// The table's own name.
-    pub(crate) fn name(&self, subject: &str) -> Option<&'a str> {
-        self.mapping.table(subject)
-    }
-
     /// The column; empty for a meaning that every checked mapping has, and has not.
     pub(crate) fn column(&self, subject: &str, meaning: &str) -> String {
         self.mapping

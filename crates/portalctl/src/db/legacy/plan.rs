@@ -1,21 +1,20 @@
 //! `portalctl db plan`: what a migration will do, with its statements.
 
-use std::{fmt::Write as _, fs::OpenOptions, io::Write as _, path::PathBuf};
+use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
-use anyhow::Context as _;
 use clap::Args;
 use diesel::{PgConnection, QueryableByName, RunQueryDsl as _, sql_types::BigInt};
 use portal_auth::sha256_hex;
 use portal_db_schema::{MIGRATION_TEXTS, ORGANIZATION_SCHEMA};
-use portal_legacy::{fingerprint, identifier, read_only};
-use portal_migration::{Step, plan, require_privileges};
+use portal_legacy::{fingerprint, read_only};
+use portal_migration::{Step, plan, require_privileges, tables};
 use serde_json::json;
 
 use super::{
     Mapped, mapped,
     migrate::{Files, Inputs},
 };
-use crate::Answer;
+use crate::{Answer, db::inspect::write_new};
 
 #[derive(Debug, Args)]
 pub(crate) struct Plan {
@@ -51,17 +50,7 @@ impl Plan {
         });
         let mut text = describe(&planned)?;
         if let Some(file) = &self.output {
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .open(file)
-                .and_then(|mut opened| opened.write_all(format!("{json:#}\n").as_bytes()))
-                .with_context(|| {
-                    format!(
-                        "cannot write {}, which has to be a new file",
-                        file.display()
-                    )
-                })?;
+            write_new(file, &format!("{json:#}\n"))?;
             write!(text, "\nWrote {}.", file.display())?;
         }
         Ok(Answer {
@@ -82,20 +71,11 @@ pub(super) fn planned(
         .iter()
         .map(|(version, text)| format!("{version} (sha256 {})", sha256_hex(text)))
         .collect();
-    let mut counts = std::collections::BTreeMap::new();
-    for name in mapped.catalog.tables.keys() {
-        if portal_migration::tables(&mapped.catalog, &mapped.mapping)
-            .iter()
-            .any(|table| table.ends_with(&format!(".{}", identifier(name))))
-        {
-            let sql = format!(
-                "SELECT count(*) AS value FROM {}.{}",
-                identifier(&mapped.mapping.schema),
-                identifier(name)
-            );
-            let found: Count = diesel::sql_query(sql).get_result(conn)?;
-            counts.insert(name.clone(), found.value);
-        }
+    let mut counts = BTreeMap::new();
+    for table in tables(&mapped.catalog, &mapped.mapping) {
+        let sql = format!("SELECT count(*) AS value FROM {table}");
+        let found: Count = diesel::sql_query(sql).get_result(conn)?;
+        counts.insert(table, found.value);
     }
     let rows = |table: &str| counts.get(table).copied().unwrap_or_default();
     let steps = plan(
