@@ -23,7 +23,7 @@ use secrecy::SecretString;
 use crate::{Answer, checksums, connection, drift, vault_keys::VaultKeys};
 
 pub(crate) use backup::BackupError;
-pub(crate) use migrate::apply_all;
+pub(crate) use migrate::{apply_all, missing_roles};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DbCommand {
@@ -120,7 +120,19 @@ fn applied(conn: &mut PgConnection) -> anyhow::Result<Vec<String>> {
     Ok(versions)
 }
 
-fn status(conn: &mut PgConnection) -> anyhow::Result<Answer> {
+/// Where the schema stands, by the versions of migrations.
+pub(crate) struct Standing {
+    applied: Vec<String>,
+    /// Not applied yet.
+    pub(crate) missing: Vec<String>,
+    /// Of a later release.
+    pub(crate) unknown: Vec<String>,
+    /// Changed after they were applied.
+    pub(crate) edited: Vec<String>,
+}
+
+/// Where the schema stands; changes nothing.
+pub(crate) fn standing(conn: &mut PgConnection) -> anyhow::Result<Standing> {
     let table =
         diesel::sql_query("SELECT to_regclass('__diesel_schema_migrations')::text AS value")
             .get_result::<OptionalText>(conn)?;
@@ -130,17 +142,25 @@ fn status(conn: &mut PgConnection) -> anyhow::Result<Answer> {
         Vec::new()
     };
     let known = portal_db_schema::migration_versions().map_err(anyhow::Error::msg)?;
-    let missing: Vec<_> = known
-        .iter()
-        .filter(|v| !applied.contains(v))
-        .cloned()
-        .collect();
-    let unknown: Vec<_> = applied
-        .iter()
-        .filter(|v| !known.contains(v))
-        .cloned()
-        .collect();
-    let edited = checksums::edited(conn)?;
+    let without = |all: &[String], others: &[String]| -> Vec<String> {
+        let rest = all.iter().filter(|version| !others.contains(version));
+        rest.cloned().collect()
+    };
+    Ok(Standing {
+        missing: without(&known, &applied),
+        unknown: without(&applied, &known),
+        edited: checksums::edited(conn)?,
+        applied,
+    })
+}
+
+fn status(conn: &mut PgConnection) -> anyhow::Result<Answer> {
+    let Standing {
+        applied,
+        missing,
+        unknown,
+        edited,
+    } = standing(conn)?;
     let text = match (missing.as_slice(), unknown.as_slice()) {
         _ if !edited.is_empty() => format!(
             "Edited after they were applied: {}. Put their files back, and bring the change in a migration of its own.",

@@ -84,9 +84,9 @@ enum Command {
     /// Lists that are brought in from outside.
     #[command(subcommand)]
     Import(import::ImportCommand),
-    /// Looks for what keeps people from signing in or sending, and tells the command that mends it;
-    /// changes nothing. Exit code 3 when there is something.
-    Doctor,
+    /// Looks for what keeps people from signing in or sending and for what is wrong with the database, and
+    /// tells the command that mends it; changes nothing. Exit code 3 when something needs a hand.
+    Doctor(doctor::Doctor),
     /// People of a tenant.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -197,7 +197,7 @@ fn run(cli: &Cli) -> anyhow::Result<Answer> {
         Command::Audit(command) => audit::run(command, &url),
         Command::Tenant(command) => tenant::run(command, &url),
         Command::Import(command) => import::run(command, &url, &cli.vault, cli.json),
-        Command::Doctor => doctor::run(&url),
+        Command::Doctor(arguments) => doctor::run(arguments, &url),
         Command::User(command) => user::run(command, &url),
         Command::Message(command) => message::run(command, &url),
         Command::DeadLetters(command) => dead_letters::run(command, &url),

@@ -253,15 +253,20 @@ pub(super) const ROLES: [&str; 17] = [
     "vault_rotator",
 ];
 
-/// Grants and policies name the roles, so these come first.
-pub(super) fn require_roles(conn: &mut PgConnection) -> anyhow::Result<()> {
+/// The roles that do not exist, with commas between them.
+pub(crate) fn missing_roles(conn: &mut PgConnection) -> anyhow::Result<Option<String>> {
     let missing = diesel::sql_query(
         "SELECT string_agg(name, ', ') AS value FROM unnest($1) name \
          WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)",
     )
     .bind::<Array<Text>, _>(&ROLES[..])
     .get_result::<OptionalText>(conn)?;
-    if let Some(names) = missing.value {
+    Ok(missing.value)
+}
+
+/// Grants and policies name the roles, so these come first.
+pub(super) fn require_roles(conn: &mut PgConnection) -> anyhow::Result<()> {
+    if let Some(names) = missing_roles(conn)? {
         anyhow::bail!(
             "the roles {names} do not exist: run deploy/postgres/roles.sql as a superuser first"
         );
