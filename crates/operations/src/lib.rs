@@ -16,7 +16,7 @@ use diesel::{PgConnection, RunQueryDsl as _, sql_types::Text};
 use serde_json::Value;
 
 pub use exit::Exit;
-pub use log::{Outcome, Recorded, recent};
+pub use log::{Outcome, Recorded, note, recent};
 pub use patience::{Limits, patiently};
 
 /// The log.

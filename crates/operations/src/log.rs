@@ -1,9 +1,11 @@
 //! The log of operations.
 
+use std::time::Duration;
+
 use diesel::{
     PgConnection, QueryResult, QueryableByName, RunQueryDsl as _,
     connection::SimpleConnection as _,
-    sql_types::{BigInt, Jsonb, Nullable, Text, Uuid as SqlUuid},
+    sql_types::{BigInt, Double, Jsonb, Nullable, Text, Uuid as SqlUuid},
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -123,6 +125,44 @@ pub(crate) fn end(
     )
     .bind::<SqlUuid, _>(id)
     .bind::<Text, _>(outcome.word())
+    .bind::<Jsonb, _>(details)
+    .execute(conn)
+    .map(drop)
+}
+
+/// Logs what changed nothing, when it has ended and `took` so long. Where there is no log yet, or the login
+/// may not write it, there is nothing to log it beside.
+///
+/// # Errors
+/// When the database says so.
+pub fn note(
+    conn: &mut PgConnection,
+    operation: &Operation,
+    took: Duration,
+    details: &Value,
+) -> QueryResult<()> {
+    if !exists(conn)? {
+        return Ok(());
+    }
+    let writable: Exists = diesel::sql_query(
+        "SELECT CASE WHEN has_table_privilege('public.__portal_operations', 'INSERT') THEN 'yes' END AS name",
+    )
+    .get_result(conn)?;
+    if writable.name.is_none() {
+        return Ok(());
+    }
+    diesel::sql_query(
+        "INSERT INTO public.__portal_operations (operation_id, command, arguments, operator, host, began_at, \
+             ended_at, outcome, details) \
+         VALUES ($1, $2, $3, $4, $5, clock_timestamp() - make_interval(secs => $6), clock_timestamp(), \
+             'succeeded', $7)",
+    )
+    .bind::<SqlUuid, _>(Uuid::now_v7())
+    .bind::<Text, _>(operation.command)
+    .bind::<Jsonb, _>(&operation.arguments)
+    .bind::<Text, _>(&operation.operator)
+    .bind::<Text, _>(&operation.host)
+    .bind::<Double, _>(took.as_secs_f64())
     .bind::<Jsonb, _>(details)
     .execute(conn)
     .map(drop)

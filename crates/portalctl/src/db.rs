@@ -9,6 +9,8 @@ mod migrate;
 mod programs;
 mod restore;
 
+use std::time::Instant;
+
 use anyhow::bail;
 use clap::Subcommand;
 use diesel::{
@@ -17,7 +19,7 @@ use diesel::{
 };
 use diesel_migrations::MigrationHarness as _;
 use portal_migration::MigrationError;
-use portal_operations::Recorded;
+use portal_operations::{Operation, Recorded};
 use secrecy::SecretString;
 
 use crate::{Answer, checksums, connection, drift, vault_keys::VaultKeys};
@@ -96,18 +98,42 @@ pub(crate) fn run(
             refuse_unknown(&mut conn)?;
             drift::run(&mut conn, url)
         }
-        DbCommand::Inspect(arguments) => inspect::run(arguments, &mut conn),
+        DbCommand::Inspect(arguments) => noted(&mut conn, "db inspect", |conn| {
+            inspect::run(arguments, conn)
+        }),
         DbCommand::Decisions(arguments) => decisions::run(arguments, &mut conn),
         DbCommand::Backup(arguments) => backup::run(arguments, &mut conn, url),
         DbCommand::Restore(arguments) => restore::run(arguments, url),
-        DbCommand::Plan(arguments) => arguments.run(&mut conn),
-        DbCommand::Verify => legacy::verify(&mut conn, &vault.vault()?),
+        DbCommand::Plan(arguments) => noted(&mut conn, "db plan", |conn| arguments.run(conn)),
+        DbCommand::Verify => {
+            let vault = vault.vault()?;
+            noted(&mut conn, "db verify", |conn| legacy::verify(conn, &vault))
+        }
         DbCommand::Ledger(arguments) => arguments.run(&mut conn),
         DbCommand::Rollback(arguments) => arguments.run(&mut conn, url),
         DbCommand::Retire(arguments) => arguments.run(&mut conn, url, &vault.vault()?),
         DbCommand::Rehearse(arguments) => arguments.run(&mut conn, url, &vault.vault()?),
         DbCommand::CheckAgents(arguments) => check_agents::run(arguments, &mut conn),
     }
+}
+
+/// Logs what changes nothing, too: who asked, when, and with what outcome.
+fn noted(
+    conn: &mut PgConnection,
+    command: &'static str,
+    work: impl FnOnce(&mut PgConnection) -> anyhow::Result<Answer>,
+) -> anyhow::Result<Answer> {
+    let began = Instant::now();
+    let answer = work(conn)?;
+    let mut details = serde_json::json!({ "as_wanted": answer.as_wanted });
+    for name in ["hash", "fingerprint"] {
+        if let Some(value) = answer.json.get(name) {
+            details[name] = value.clone();
+        }
+    }
+    let operation = Operation::here(command, serde_json::json!({}));
+    portal_operations::note(conn, &operation, began.elapsed(), &details)?;
+    Ok(answer)
 }
 
 /// The versions of the applied migrations, oldest first.
