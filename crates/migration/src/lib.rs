@@ -86,18 +86,35 @@ pub fn copy(
     let ownership = legacy.owned(conn)?;
     copy.place_accounts(conn, vault, &ownership)?;
     copy.conversations(conn)?;
+    let changes = follow(conn, legacy, vault, pace)?;
+    sql_query("UPDATE __legacy_state SET copied_at = coalesce(copied_at, now())").execute(conn)?;
+    Ok(changes)
+}
+
+/// Reads what changed since the copy, until nothing is left. Gives the number of changes.
+///
+/// # Errors
+/// As [`copy()`].
+pub fn follow(
+    conn: &mut PgConnection,
+    legacy: &Legacy<'_>,
+    vault: &Vault,
+    pace: &Pace<'_>,
+) -> Result<i64, MigrationError> {
+    let copy = Copy {
+        source: Source::new(legacy.mapping, legacy.catalog),
+        pace,
+    };
     let mut changes = 0;
     loop {
         let drained = copy.drain(conn)?;
         changes += drained.changes;
         if !drained.accounts {
-            break;
+            return Ok(changes);
         }
         let ownership = legacy.owned(conn)?;
         copy.place_accounts(conn, vault, &ownership)?;
     }
-    sql_query("UPDATE __legacy_state SET copied_at = coalesce(copied_at, now())").execute(conn)?;
-    Ok(changes)
 }
 
 /// A legacy database, with what the operator says of it.

@@ -13,8 +13,8 @@ use portal_auth::sha256_hex;
 use portal_db_schema::ORGANIZATION_SCHEMA;
 use portal_legacy::{Decisions, ownership, read_only};
 use portal_migration::{
-    Lock, MigrationError, Pace, begin_capture, copy, expand, keep_agents, prepare, require_decided,
-    require_privileges, totals,
+    Lock, MigrationError, Pace, begin_capture, copy, expand, follow, keep_agents, prepare,
+    require_decided, require_privileges, totals,
 };
 use portal_operations::Operation;
 use portal_vault::Vault;
@@ -267,7 +267,7 @@ impl Legacy {
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(self.follow_seconds) {
             std::thread::sleep(Duration::from_millis(500));
-            changes += copy(conn, legacy, vault, &pace)?;
+            changes += follow(conn, legacy, vault, &pace)?;
         }
         Ok((changes, locks))
     }
