@@ -18,6 +18,7 @@ CREATE TABLE IF NOT EXISTS __legacy_ledger (
     external_id text,
     PRIMARY KEY (subject, key)
 );
+CREATE INDEX IF NOT EXISTS __legacy_ledger_people ON __legacy_ledger (tenant_id) WHERE subject = 'agents';
 CREATE TABLE IF NOT EXISTS __legacy_changes (
     change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     subject text NOT NULL,
