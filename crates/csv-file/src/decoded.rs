@@ -9,6 +9,10 @@ use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
 
 /// What an error says of bytes that are no text.
 pub(crate) const NOT_TEXT: &str = "this is no text";
+/// What an error says of a row that does not end.
+pub(crate) const TOO_LONG: &str = "this row is too long";
+/// Bytes of a row at the most: one that is not closed would be held as a whole.
+const ROW: u64 = 1024 * 1024;
 /// Bytes read at once.
 const CHUNK: usize = 16 * 1024;
 /// What a first line has at the most.
@@ -24,6 +28,9 @@ pub(crate) struct Decoded<R> {
     read: usize,
     is_over: bool,
     lines: Lines,
+    /// Bytes that were handed out, and those before the present row.
+    given: u64,
+    row_from: u64,
 }
 
 impl<R> std::fmt::Debug for Decoded<R> {
@@ -44,6 +51,8 @@ impl<R: Read> Decoded<R> {
             read: 0,
             is_over: false,
             lines: Lines::default(),
+            given: 0,
+            row_from: 0,
         }
     }
 
@@ -54,6 +63,7 @@ impl<R: Read> Decoded<R> {
 
     /// The line of the record that begins at `place`, or after the empty lines there.
     pub(crate) fn line_at(&mut self, place: u64) -> u64 {
+        self.row_from = place;
         self.lines.at(place)
     }
 
@@ -82,6 +92,7 @@ impl<R: Read> Decoded<R> {
         let begin = rest.iter().position(|byte| !is_end(*byte));
         let passed = begin.unwrap_or(rest.len()) + line.len();
         self.read += passed;
+        self.given += passed as u64;
         passed as u64
     }
 
@@ -127,6 +138,9 @@ impl<R: Read> Decoded<R> {
 
 impl<R: Read> Read for Decoded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        if self.given - self.row_from > ROW {
+            return Err(Error::new(ErrorKind::InvalidData, TOO_LONG));
+        }
         while self.read == self.text.len() && !self.is_over {
             self.fill()?;
         }
@@ -137,6 +151,7 @@ impl<R: Read> Read for Decoded<R> {
         };
         to.copy_from_slice(from);
         self.read += count;
+        self.given += count as u64;
         Ok(count)
     }
 }

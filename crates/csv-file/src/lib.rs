@@ -8,7 +8,7 @@ mod decoded;
 
 use std::io::Read;
 
-use crate::decoded::{Decoded, NOT_TEXT};
+use crate::decoded::{Decoded, NOT_TEXT, TOO_LONG};
 
 /// A column that a file must have.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +40,9 @@ pub enum BadFile {
     /// It has more rows than may be.
     #[error("must have at most {0} rows")]
     TooLong(usize),
+    /// A row does not end; with the line of the one before it.
+    #[error("has a row of more than 1 MiB after line {0}: is a quote not closed there?")]
+    RowTooLong(u64),
     /// The operating system did not give it.
     #[error("cannot be read: {0}")]
     Unreadable(String),
@@ -77,6 +80,8 @@ pub struct Rows<R> {
     skipped: u64,
     left: usize,
     most: usize,
+    /// The line of the last row.
+    line: u64,
 }
 
 impl<R: Read> Rows<R> {
@@ -116,6 +121,7 @@ impl<R: Read> Rows<R> {
             skipped,
             left: most,
             most,
+            line: 1,
         };
         rows.advance()?;
         rows.places = places(&rows.record, columns)?;
@@ -162,7 +168,9 @@ impl<R: Read> Rows<R> {
     fn advance(&mut self) -> Result<Option<u64>, BadFile> {
         let is_there = self.reader.read_record(&mut self.record);
         let read_to = self.reader.get_ref().line();
+        let before = self.line;
         let is_there = is_there.map_err(|error| match error.into_kind() {
+            csv::ErrorKind::Io(error) if says(&error, TOO_LONG) => BadFile::RowTooLong(before),
             csv::ErrorKind::Io(error) => unreadable(&error, read_to),
             _ => BadFile::NotText(read_to),
         })?;
@@ -170,7 +178,8 @@ impl<R: Read> Rows<R> {
             return Ok(None);
         }
         let place = self.record.position().map_or(0, csv::Position::byte);
-        Ok(Some(self.reader.get_mut().line_at(self.skipped + place)))
+        self.line = self.reader.get_mut().line_at(self.skipped + place);
+        Ok(Some(self.line))
     }
 }
 
@@ -180,14 +189,17 @@ fn first_line<R: Read>(text: &mut Decoded<R>) -> Result<String, BadFile> {
 }
 
 fn unreadable(error: &std::io::Error, line: u64) -> BadFile {
-    if error
-        .get_ref()
-        .is_some_and(|inner| inner.to_string() == NOT_TEXT)
-    {
+    if says(error, NOT_TEXT) {
         BadFile::NotText(line)
     } else {
         BadFile::Unreadable(error.to_string())
     }
+}
+
+fn says(error: &std::io::Error, what: &str) -> bool {
+    error
+        .get_ref()
+        .is_some_and(|inner| inner.to_string() == what)
 }
 
 fn places(header: &csv::StringRecord, columns: &[Column]) -> Result<Vec<usize>, BadFile> {
@@ -342,6 +354,17 @@ mod tests {
         ] {
             assert_eq!(read(file, 10), Err(error), "{file:?}");
         }
+    }
+
+    #[test]
+    fn a_quote_that_is_not_closed_does_not_take_the_whole_file() {
+        let begin = "tenant_id,genesys_org_id\na,o-1\nb,\"o-2\n";
+        let rest = "c,o-3\n".repeat(200_000);
+        let file = begin.to_owned() + &rest;
+        let mut rows = Rows::open(file.as_bytes(), &COLUMNS, 9).unwrap();
+        assert!(rows.next_row().is_ok());
+        let bad = rows.next_row().map(|row| row.map(|row| row.line));
+        assert_eq!(bad, Err(BadFile::RowTooLong(2)));
     }
 
     #[test]
