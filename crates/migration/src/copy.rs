@@ -6,17 +6,19 @@ use diesel::{
     ConnectionResult, PgConnection, QueryResult, QueryableByName, RunQueryDsl as _,
     connection::SimpleConnection as _,
     sql_query,
-    sql_types::{Array, BigInt, Bool, Nullable, Text, Uuid as SqlUuid},
+    sql_types::{BigInt, Bool, Nullable, Text},
 };
 use portal_operations::{Limits, patiently};
 use uuid::Uuid;
 
 use crate::{
     MigrationError, ledger, place,
-    query::{self, Word},
+    query::{self, Kept, Value, Word},
     source::{Source, Which},
     tables::LEDGER_INDEX,
 };
+
+const ANALYZE: &str = "ANALYZE __legacy_ledger";
 
 /// How fast the copy goes, how it waits for others, and who hears how far it is.
 pub struct Pace<'a> {
@@ -78,8 +80,8 @@ impl Copy<'_> {
     pub(crate) fn conversations(&self, conn: &mut PgConnection) -> Result<(), MigrationError> {
         self.fill(conn, "sessions")?;
         self.fill(conn, "assignments")?;
-        conn.batch_execute(LEDGER_INDEX)?;
-        conn.batch_execute("ANALYZE __legacy_ledger")?;
+        self.tend(conn, LEDGER_INDEX)?;
+        self.tend(conn, ANALYZE)?;
         self.place(conn, "place conversations", |conn, tenant, cursor| {
             self.place_page(conn, tenant, cursor)
         })
@@ -131,8 +133,14 @@ impl Copy<'_> {
             rows += read;
             (self.pace.tell)(&stage, rows);
         }
-        conn.batch_execute("ANALYZE __legacy_ledger")?;
-        Ok(())
+        self.tend(conn, ANALYZE)
+    }
+
+    /// Does `sql` to the ledger. Nobody but the server's own upkeep may be in the way, and that yields to
+    /// who waits for more than a second.
+    fn tend(&self, conn: &mut PgConnection, sql: &str) -> Result<(), MigrationError> {
+        let sql = format!("SET LOCAL lock_timeout = 0; {sql}");
+        self.batch(conn, |conn| Ok(conn.batch_execute(&sql)?))
     }
 
     /// Does `work` for each tenant, page by page: it is given the tenant and where its last page ended,
@@ -179,8 +187,7 @@ impl Copy<'_> {
         let Some(sql) = place::tenant(&self.source) else {
             return Ok(());
         };
-        sql_query(sql)
-            .bind::<Text, _>(tenant)
+        Kept::new(&sql, vec![Value::Text(tenant)])
             .execute(conn)
             .map(drop)
     }
@@ -197,10 +204,7 @@ impl Copy<'_> {
         };
         let mut rows = 0;
         for sql in [place::MERGE_AGENTS, &sql] {
-            rows += sql_query(sql)
-                .bind::<Text, _>(tenant)
-                .bind::<Array<Text>, _>(keys)
-                .execute(conn)?;
+            rows += Kept::new(sql, vec![Value::Text(tenant), Value::Texts(keys)]).execute(conn)?;
         }
         Ok(i64::try_from(rows).unwrap_or(i64::MAX))
     }
@@ -212,32 +216,32 @@ impl Copy<'_> {
         cursor: Option<&str>,
     ) -> QueryResult<(i64, Option<String>)> {
         let after = cursor.and_then(|id| id.parse().ok()).unwrap_or(Uuid::nil());
-        let page: Page = sql_query(place::NEXT_CONVERSATIONS)
-            .bind::<Text, _>(tenant)
-            .bind::<SqlUuid, _>(after)
-            .bind::<BigInt, _>(i64::from(self.pace.batch))
-            .get_result(conn)?;
+        let most = i64::from(self.pace.batch);
+        let from = [Value::Text(tenant), Value::Id(after)];
+        let page: Page = Kept::new(
+            place::NEXT_CONVERSATIONS,
+            [&from[..], &[Value::Number(most)]].concat(),
+        )
+        .get_result(conn)?;
         let Some(last) = page.value else {
             return Ok((0, None));
         };
+        let to = Value::Id(last.parse().unwrap_or(Uuid::max()));
         let range = place::Conversations::Range;
         let contacts = place::contacts(&self.source, range);
         for sql in [Some(place::conversations(range)), contacts]
             .into_iter()
             .flatten()
         {
-            sql_query(sql)
-                .bind::<Text, _>(tenant)
-                .bind::<SqlUuid, _>(after)
-                .bind::<SqlUuid, _>(last.parse::<Uuid>().unwrap_or(Uuid::max()))
-                .execute(conn)?;
+            Kept::new(&sql, [&from[..], &[to]].concat()).execute(conn)?;
         }
-        let is_last = page.rows < i64::from(self.pace.batch);
+        let is_last = page.rows < most;
         Ok((page.rows, (!is_last).then_some(last)))
     }
 
     /// A transaction. It does not wait for the disk: what a crash of the server takes back, it takes back
-    /// with the note of how far the copy was.
+    /// with the note of how far the copy was. Plans are kept, and were made when the tables were small:
+    /// they do without reading whole ones.
     pub(crate) fn batch<T>(
         &self,
         conn: &mut PgConnection,
@@ -246,7 +250,9 @@ impl Copy<'_> {
         let pace = self.pace;
         let done = patiently(conn, &pace.limits, pace.another, pace.tell_wait, |conn| {
             conn.build_transaction().run(|conn| {
-                conn.batch_execute("SET LOCAL synchronous_commit = off")?;
+                conn.batch_execute(
+                    "SET LOCAL synchronous_commit = off; SET LOCAL enable_seqscan = off",
+                )?;
                 work(conn)
             })
         })?;

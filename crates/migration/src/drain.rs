@@ -12,7 +12,7 @@ use crate::{
     MigrationError,
     copy::Copy,
     ledger, place,
-    query::{self, Target, Word},
+    query::{self, Kept, Target, Value, Word},
     source::Which,
 };
 
@@ -31,20 +31,25 @@ pub(crate) struct Drained {
     pub(crate) changes: i64,
     /// Whether accounts of WhatsApp, or whose they are, are among them.
     pub(crate) accounts: bool,
+    /// Whether the log may have had more than these.
+    is_full: bool,
 }
 
 impl Copy<'_> {
-    /// Until the log is empty.
+    /// Until all is read that was there when a batch began: with writers that never rest the log is never
+    /// seen empty.
     pub(crate) fn drain(&self, conn: &mut PgConnection) -> Result<Drained, MigrationError> {
         let mut total = Drained::default();
         loop {
             let drained = self.batch(conn, |conn| Ok(self.drain_batch(conn)?))?;
-            if drained.changes == 0 {
-                return Ok(total);
-            }
             total.changes += drained.changes;
             total.accounts |= drained.accounts;
-            (self.pace.tell)("follow changes", total.changes);
+            if drained.changes > 0 {
+                (self.pace.tell)("follow changes", total.changes);
+            }
+            if !drained.is_full {
+                return Ok(total);
+            }
         }
     }
 
@@ -58,6 +63,9 @@ impl Copy<'_> {
         .bind::<BigInt, _>(i64::from(self.pace.batch))
         .load(conn)?;
         let mut keys: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        // A table that was emptied comes back as the keys that it had.
+        let is_full = changes.len() >= usize::try_from(self.pace.batch).unwrap_or(usize::MAX)
+            || changes.iter().any(|change| change.key.is_none());
         for change in &changes {
             match &change.key {
                 Some(key) => {
@@ -81,6 +89,7 @@ impl Copy<'_> {
             accounts: ["agents", "accounts", "organization_accounts"]
                 .iter()
                 .any(|subject| keys.contains_key(subject)),
+            is_full,
         })
     }
 
@@ -201,9 +210,35 @@ impl Copy<'_> {
             let was = before.iter().find(|row| row.key == **key);
             was != placed.iter().find(|row| row.key == **key)
         };
-        let changed: Vec<_> = keys.iter().filter(is_changed).cloned().collect();
-        assignments.extend(self.keys_of(conn, "assignments", "agent", &changed)?);
+        let (known, new): (Vec<_>, Vec<_>) = keys
+            .iter()
+            .filter(is_changed)
+            .cloned()
+            .partition(|key| before.iter().any(|row| row.key == *key));
+        assignments.extend(self.keys_of(conn, "assignments", "agent", &known)?);
+        assignments.extend(self.orphans_of(conn, &new)?);
         Ok(assignments)
+    }
+
+    /// Keys of assignments of these agents, which were read when the agents were not there yet. The legacy
+    /// table need not have an index by agents.
+    fn orphans_of(&self, conn: &mut PgConnection, agents: &[String]) -> QueryResult<Vec<String>> {
+        let source = &self.source;
+        let Some(table) = source.table("assignments").filter(|_| !agents.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        let (key, kind) = (
+            source.column("assignments", "key"),
+            source.key_type("assignments"),
+        );
+        let agent = source.column("assignments", "agent");
+        let found: Vec<Word> = sql_query(format!(
+            "SELECT l.key::text AS value FROM __legacy_ledger l JOIN {table} a ON a.{key} = l.key::{kind} \
+             WHERE l.subject = 'assignments' AND l.tenant_id IS NULL AND a.{agent}::text = ANY ($1)"
+        ))
+        .bind::<Array<Text>, _>(agents)
+        .load(conn)?;
+        Ok(found.into_iter().filter_map(|word| word.value).collect())
     }
 
     fn drain_assignments(&self, conn: &mut PgConnection, keys: &[String]) -> QueryResult<()> {
@@ -220,24 +255,24 @@ impl Copy<'_> {
             let conversations: Vec<_> = conversations.into_iter().collect();
             let assignments: Vec<_> = assignments.into_iter().collect();
             query::enter(conn, tenant)?;
-            sql_query(place::CLEAR_CONVERSATIONS)
-                .bind::<Text, _>(tenant)
-                .bind::<Array<SqlUuid>, _>(&conversations)
-                .bind::<Array<SqlUuid>, _>(&assignments)
-                .execute(conn)?;
             let these = place::Conversations::These;
+            let clear = place::CLEAR_CONVERSATIONS.to_owned();
+            let drop_empty = place::DROP_EMPTY_CONVERSATIONS.to_owned();
+            let values = vec![
+                Value::Text(tenant),
+                Value::Ids(&conversations),
+                Value::Ids(&assignments),
+            ];
             for sql in [
+                Some(clear),
                 Some(place::conversations(these)),
                 place::contacts(&self.source, these),
-                Some(place::DROP_EMPTY_CONVERSATIONS.to_owned()),
+                Some(drop_empty),
             ]
             .into_iter()
             .flatten()
             {
-                sql_query(sql)
-                    .bind::<Text, _>(tenant)
-                    .bind::<Array<SqlUuid>, _>(&conversations)
-                    .execute(conn)?;
+                Kept::new(&sql, values.clone()).execute(conn)?;
             }
         }
         Ok(())

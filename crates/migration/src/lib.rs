@@ -91,7 +91,8 @@ pub fn copy(
     Ok(changes)
 }
 
-/// Reads what changed since the copy, until nothing is left. Gives the number of changes.
+/// Reads what changed since the copy; what writers change meanwhile may be left for the next time. Gives the
+/// number of changes.
 ///
 /// # Errors
 /// As [`copy()`].
@@ -105,16 +106,12 @@ pub fn follow(
         source: Source::new(legacy.mapping, legacy.catalog),
         pace,
     };
-    let mut changes = 0;
-    loop {
-        let drained = copy.drain(conn)?;
-        changes += drained.changes;
-        if !drained.accounts {
-            return Ok(changes);
-        }
+    let drained = copy.drain(conn)?;
+    if drained.accounts {
         let ownership = legacy.owned(conn)?;
         copy.place_accounts(conn, vault, &ownership)?;
     }
+    Ok(drained.changes)
 }
 
 /// A legacy database, with what the operator says of it.

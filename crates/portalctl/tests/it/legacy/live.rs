@@ -108,3 +108,36 @@ fn a_table_that_is_emptied_and_a_key_that_is_changed_are_followed() {
         .query("SELECT count(*) FROM agent_portal.__legacy_ledger WHERE subject = 'sessions'");
     assert_eq!(left, ["0"]);
 }
+
+/// Renames an agent and changes an assignment, hundreds of times a second, until there is a row in
+/// `elsewhere.stop`.
+const RESTLESS: &str = "
+    DO $writer$ BEGIN LOOP
+        UPDATE agents SET name = 'John ' || clock_timestamp() WHERE email = 'john@example.com';
+        UPDATE agent_conversation_assignments SET last_activity_at = now() WHERE conversation_id = 'conv-0001';
+        COMMIT;
+        PERFORM pg_sleep(0.002);
+        EXIT WHEN EXISTS (SELECT FROM elsewhere.stop);
+    END LOOP; END $writer$";
+
+#[test]
+fn it_comes_to_an_end_though_writers_never_rest() {
+    let legacy = Installation::new("");
+    legacy
+        .db
+        .execute("CREATE SCHEMA elsewhere; CREATE TABLE elsewhere.stop (told boolean)");
+    let first = std::thread::scope(|scope| {
+        scope.spawn(|| legacy.db.execute(RESTLESS));
+        let first = legacy.migrate(&[]);
+        legacy
+            .db
+            .execute("INSERT INTO elsewhere.stop VALUES (true)");
+        first
+    });
+    assert_eq!(first.status.code(), Some(0), "{}", crate::stderr(&first));
+    legacy.migrated(&[]);
+    assert_eq!(legacy.wrong(), [""; 0]);
+    let people = "SELECT name FROM public.agents INTERSECT SELECT name FROM agent_portal.genesys_users \
+         WHERE name LIKE 'John 2%'";
+    assert_eq!(legacy.db.query(people).len(), 1);
+}
