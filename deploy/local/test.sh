@@ -128,7 +128,7 @@ run_benchmarks() {
   cd "$REPO"
   say "building the benchmarks"
   cargo build --locked --release --package outbound-message-service --package agent-portal-service \
-    --package portal-sandbox
+    --package portal-sandbox --package portalctl
   cargo bench --locked --package portal-bench --no-run
   # A commit that does not wait for the disk would measure nothing.
   TEST_PG_OPTIONS=(max_connections=400)

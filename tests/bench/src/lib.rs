@@ -20,5 +20,5 @@ pub use latency::Latencies;
 pub use load::{Load, Request, Round};
 pub use pgbench::PgBench;
 pub use portal::{Person, Portal};
-pub use process::Process;
+pub use process::{Ended, Process};
 pub use world::{Running, Tenant, World};

@@ -3,7 +3,8 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
 };
 
 /// A running program; killed with the value.
@@ -51,11 +52,7 @@ impl Process {
 
     /// The memory that it holds, in KiB (`VmRSS`).
     pub fn resident_kib(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.child.id());
-        let status = fs::read_to_string(path).expect("the process runs");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-        let number = line.and_then(|line| line.split_whitespace().nth(1));
-        number.expect("a figure").parse().expect("a number")
+        memory_kib(self.child.id(), "VmRSS:").expect("the process runs")
     }
 
     /// Orders it to stop and waits for its end.
@@ -65,6 +62,67 @@ impl Process {
         assert!(asked.is_ok_and(|status| status.success()), "kill {id}");
         self.child.wait().expect("it ends");
     }
+}
+
+/// A program that came to its end by itself.
+#[derive(Debug)]
+pub struct Ended {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it wrote to its standard output.
+    pub output: Vec<u8>,
+    /// From begin to end.
+    pub took: Duration,
+    /// The most memory that it held, in KiB (`VmHWM`), as far as was seen: it is looked at every
+    /// few milliseconds.
+    pub most_kib: u64,
+}
+
+impl Ended {
+    /// Runs a program as [`Process::start`] does, to its end. What it says on its standard error is in
+    /// `target/bench-<label>.log`.
+    pub fn run<'a>(
+        program: &str,
+        label: &str,
+        arguments: &[&str],
+        environment: impl IntoIterator<Item = (&'a String, &'a String)>,
+    ) -> Self {
+        let place = |end: &str| target().join(format!("bench-{label}.{end}"));
+        let log = fs::File::create(place("log")).expect("a log file");
+        let out = fs::File::create(place("out")).expect("a file");
+        let path = target().join("release").join(program);
+        let begun = Instant::now();
+        let mut child = Command::new(&path)
+            .args(arguments)
+            .envs(environment)
+            .stdout(out)
+            .stderr(log)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let mut most_kib = 0;
+        let status = loop {
+            // One that has just ended has no figure.
+            most_kib = memory_kib(child.id(), "VmHWM:").unwrap_or(0).max(most_kib);
+            if let Some(status) = child.try_wait().expect("its state") {
+                break status;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        Self {
+            status,
+            output: fs::read(place("out")).expect("what it wrote"),
+            took: begun.elapsed(),
+            most_kib,
+        }
+    }
+}
+
+/// A figure of a process's memory, in KiB; none when it has ended.
+fn memory_kib(id: u32, name: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with(name))?;
+    line.split_whitespace().nth(1)?.parse().ok()
 }
 
 impl Drop for Process {

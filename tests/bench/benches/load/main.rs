@@ -14,13 +14,17 @@
 mod accept;
 mod drain;
 mod fair;
+mod files;
 mod intake;
+mod legacy;
 mod list;
 mod live;
 mod memory;
+mod migrate;
 mod paced;
 mod rebuild;
 mod report;
+mod writers;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -60,6 +64,12 @@ async fn main() -> ExitCode {
     }
     if is_asked("rebuild") {
         reports.push(rebuild::run().await);
+    }
+    if is_asked("migrate") {
+        reports.push(migrate::run().await);
+    }
+    if is_asked("files") {
+        reports.push(files::run().await);
     }
     if is_asked("memory") {
         reports.push(memory::run().await);
