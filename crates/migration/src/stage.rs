@@ -60,11 +60,14 @@ pub fn expand(conn: &mut PgConnection, schema: &str, roles: &[&str]) -> Result<(
         ),
     )?;
     match mark.as_deref() {
-        Some("none") => conn.build_transaction().run(|conn| {
-            conn.batch_execute(&format!(
-                "CREATE SCHEMA {name} AUTHORIZATION {OWNER}; COMMENT ON SCHEMA {name} IS '{MARK}'"
-            ))
-        })?,
+        Some("none") => {
+            require_create(conn)?;
+            conn.build_transaction().run(|conn| {
+                conn.batch_execute(&format!(
+                    "CREATE SCHEMA {name} AUTHORIZATION {OWNER}; COMMENT ON SCHEMA {name} IS '{MARK}'"
+                ))
+            })?;
+        }
         Some(MARK) => {}
         _ => {
             return Err(MigrationError::State(format!(
@@ -79,6 +82,22 @@ pub fn expand(conn: &mut PgConnection, schema: &str, roles: &[&str]) -> Result<(
         roles.join(", ")
     ))?;
     Ok(())
+}
+
+/// Whether the login may make a schema.
+fn require_create(conn: &mut PgConnection) -> Result<(), MigrationError> {
+    let denied = query::word(
+        conn,
+        "SELECT CASE WHEN NOT has_database_privilege(current_database(), 'CREATE') \
+             THEN format('%I TO %I', current_database(), current_user) END AS value",
+    )?;
+    match denied {
+        None => Ok(()),
+        Some(whom) => Err(MigrationError::Privileges(format!(
+            "a schema cannot be made in this database: as its owner, run deploy/postgres/roles.sql in it, or \
+             GRANT CREATE ON DATABASE {whom};"
+        ))),
+    }
 }
 
 /// Makes the tool's tables and keeps what the migration goes by. The schema's own tables are there.

@@ -156,6 +156,27 @@ fn a_login_that_may_not_is_told_what_to_grant() {
         4,
         "GRANT SELECT, TRIGGER ON",
     );
+
+    let legacy = Installation::new("");
+    legacy.db.execute(
+        "DO $$ BEGIN EXECUTE format('REVOKE CREATE ON DATABASE %I FROM agent_portal_owner', current_database()); \
+         END $$",
+    );
+    let mapping = legacy.path("mapping.toml");
+    let decisions = legacy.path("decisions.toml");
+    refused(
+        &legacy,
+        &[
+            "db",
+            "migrate",
+            "--mapping",
+            &mapping,
+            "--decisions",
+            &decisions,
+        ],
+        4,
+        "GRANT CREATE ON DATABASE",
+    );
 }
 
 #[test]
