@@ -112,7 +112,7 @@ fn a_table_that_is_emptied_and_a_key_that_is_changed_are_followed() {
 /// Renames an agent and changes an assignment, hundreds of times a second, until there is a row in
 /// `elsewhere.stop`.
 const RESTLESS: &str = "
-    DO $writer$ BEGIN LOOP
+    DO $writer$ BEGIN FOR i IN 1..20000 LOOP
         UPDATE agents SET name = 'John ' || clock_timestamp() WHERE email = 'john@example.com';
         UPDATE agent_conversation_assignments SET last_activity_at = now() WHERE conversation_id = 'conv-0001';
         COMMIT;
